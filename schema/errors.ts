@@ -1,0 +1,58 @@
+/** Errors as data: what a mutation answers when it could not do what was asked. */
+import { AppError, type ErrorCode as Code, ERRORS } from "../src/errors.ts";
+import { builder } from "./builder.ts";
+
+const USER_CODES = Object.entries(ERRORS).filter(([, { type }]) => type !== null);
+
+const ErrorCode = builder.enumType("ErrorCode", {
+  description: "Codes of `UserError`. Top-level codes (`UNAUTHENTICATED`, `RATE_LIMITED`, ...) are not in this enum.",
+  values: Object.fromEntries(USER_CODES.map(([code, { description }]) => [code, { value: code as Code, description }])),
+});
+
+export const UserError = builder.interfaceRef<AppError>("UserError").implement({
+  description:
+    "An expected, user-facing failure of a mutation. `errors { code message path }` is enough for most clients.",
+  resolveType: ({ code }) => ERRORS[code].type,
+  fields: (t) => ({
+    code: t.field({
+      type: ErrorCode,
+      description:
+        "Stable machine-readable code. Treat an unknown code as a generic failure: codes are added over time.",
+      resolve: ({ code }) => code,
+    }),
+    message: t.exposeString("message", { description: "English text that may be shown to the user." }),
+    path: t.stringList({
+      nullable: true,
+      description: 'Path of the offending input field below `input`, e.g. ["email"] or ["options", "0"].',
+      resolve: ({ details }) => details.path ? [...details.path] : null,
+    }),
+  }),
+});
+
+const error = (name: string, description: string) =>
+  builder.objectRef<AppError>(name).implement({ description, interfaces: [UserError] });
+
+error("NotFoundError", "The object does not exist or the viewer may not know that it does.");
+error("ForbiddenError", "The viewer can see the object but may not do this to it.");
+error(
+  "ConflictError",
+  "The state of the object does not allow this now (name taken, already a member, edit window over).",
+);
+
+const InvalidInputError = error(
+  "InvalidInputError",
+  "The input was well-typed but not acceptable; bind it to the form field in `path`.",
+);
+builder.objectField(InvalidInputError, "limit", (t) =>
+  t.int({
+    nullable: true,
+    description: "The limit that was exceeded (length, bytes, count), if one was.",
+    resolve: ({ details }) => details.limit ?? null,
+  }));
+
+const RateLimitedError = error("RateLimitedError", "The viewer did this too often; retry after the given time.");
+builder.objectField(RateLimitedError, "retryAfterMs", (t) =>
+  t.int({
+    description: "Milliseconds to wait before the next try.",
+    resolve: ({ details }) => details.retryAfterMs ?? 0,
+  }));

@@ -1,0 +1,145 @@
+/** Live events of a room. Each carries ids in the log; what they name is read when the event goes out. */
+import { requireViewer } from "../src/context.ts";
+import { encodeId, findId } from "../src/lib/ids.ts";
+import { followRoom } from "../src/live/follow.ts";
+import type { RoomBatch } from "../src/live/fanout.ts";
+import type { LiveEvent } from "../src/live/room_stream.ts";
+import type { RemovalReason as Reason } from "../src/rooms/events.ts";
+import { listJoinedMembers, memberCursor } from "../src/rooms/members.ts";
+import { builder } from "./builder.ts";
+import { Message, MessagePages } from "./messages.ts";
+import { Room, RoomMember, RoomMemberPages } from "./rooms.ts";
+import { User } from "./users.ts";
+
+const TYPE_NAMES: Readonly<Record<LiveEvent["kind"], string>> = {
+  MESSAGE_SENT: "MessageSentEvent",
+  MESSAGE_EDITED: "MessageEditedEvent",
+  MESSAGE_DELETED: "MessageDeletedEvent",
+  MEMBER_JOINED: "MemberJoinedEvent",
+  MEMBER_REMOVED: "MemberRemovedEvent",
+  RESYNC: "RoomResyncEvent",
+};
+
+const RoomEvent = builder.interfaceRef<LiveEvent>("RoomEvent").implement({
+  description:
+    "Something that happened in a room. Events come in order, without gaps, at least once; apply them by object id.",
+  resolveType: ({ kind }) => TYPE_NAMES[kind],
+  fields: (t) => ({
+    cursor: t.exposeString("cursor", {
+      description: "Position of the event; pass the last one seen to `roomEvents(after:)` to resume.",
+    }),
+    occurredAt: t.expose("createdAt", { type: "DateTime", description: "When it happened." }),
+    room: t.field({ type: Room, description: "The room.", resolve: ({ roomId }) => roomId }),
+    actor: t.field({
+      type: User,
+      nullable: true,
+      description: "Who did it; `null` for the server.",
+      resolve: ({ actorId }) => actorId,
+    }),
+  }),
+});
+
+const event = (name: string, description: string) =>
+  builder.objectRef<LiveEvent>(name).implement({ description, interfaces: [RoomEvent] });
+
+builder.objectFields(event("MessageSentEvent", "A message was sent."), (t) => ({
+  message: t.field({ type: Message, description: "The message.", resolve: ({ subjectId }) => subjectId }),
+  messageEdge: t.field({
+    type: MessagePages.edge,
+    description: "Its edge in `room.messages`.",
+    resolve: async ({ cursor, subjectId }, _args, ctx) => ({
+      cursor,
+      node: await Message.getDataloader(ctx).load(subjectId),
+    }),
+  }),
+}));
+
+builder.objectFields(event("MessageEditedEvent", "A message was edited."), (t) => ({
+  message: t.field({ type: Message, description: "The message.", resolve: ({ subjectId }) => subjectId }),
+}));
+
+builder.objectFields(event("MessageDeletedEvent", "A message was deleted; it is a tombstone now."), (t) => ({
+  message: t.field({ type: Message, description: "The tombstone.", resolve: ({ subjectId }) => subjectId }),
+}));
+
+builder.objectFields(event("MemberJoinedEvent", "Someone joined."), (t) => ({
+  member: t.loadable({
+    type: RoomMember,
+    description: "The new member.",
+    load: (events: LiveEvent[], ctx) => listJoinedMembers(ctx.app, events),
+    resolve: (joined) => joined,
+  }),
+  memberEdge: t.loadable({
+    type: RoomMemberPages.edge,
+    description: "Its edge in `room.members`.",
+    load: async (events: LiveEvent[], ctx) =>
+      (await listJoinedMembers(ctx.app, events)).map((node) => ({ cursor: memberCursor(node), node })),
+    resolve: (joined) => joined,
+  }),
+}));
+
+const RemovalReason = builder.enumType("RemovalReason", {
+  description: "Why a user is no longer a member.",
+  values: {
+    LEFT: { description: "Left by choice." },
+    KICKED: { description: "Kicked by a moderator." },
+  } satisfies Record<Reason, { description: string }>,
+});
+
+builder.objectFields(
+  event(
+    "MemberRemovedEvent",
+    "Someone left or was removed. If it was the viewer, the stream completes after this event.",
+  ),
+  (t) => ({
+    removedMemberId: t.id({
+      description: "Id of the membership that ended.",
+      resolve: ({ data }) => encodeId("member", data?.memberId ?? ""),
+    }),
+    user: t.field({
+      type: User,
+      description: "The user who is no longer a member.",
+      resolve: ({ subjectId }) => subjectId,
+    }),
+    reason: t.field({ type: RemovalReason, description: "Why.", resolve: ({ data }) => data?.reason ?? "LEFT" }),
+  }),
+);
+
+event(
+  "RoomResyncEvent",
+  "The cursor given in `after` is older than the event log. Refetch the room, then go on with this stream.",
+);
+
+const RoomEventBatch = builder.objectRef<RoomBatch>("RoomEventBatch").implement({
+  description:
+    "One delivery of `roomEvents`: usually one event, more while catching up or when a room is busy, none in the first\n" +
+    "batch of a stream that has nothing to catch up.",
+  fields: (t) => ({
+    cursor: t.exposeString("cursor", {
+      description: "Position after the last event of the batch; pass it to `roomEvents(after:)` to resume.",
+    }),
+    events: t.field({
+      type: [RoomEvent],
+      description: "The events, oldest first.",
+      resolve: ({ events }) => [...events],
+    }),
+  }),
+});
+
+builder.subscriptionField("roomEvents", (t) =>
+  t.field({
+    type: RoomEventBatch,
+    description:
+      "Everything that lasts in one room, in order, without gaps and without duplicates: first what happened after `after`\n" +
+      "(nothing if it is left out), then live. The first batch always comes at once, even if it is empty: it says\n" +
+      "that the stream is live and from which position.",
+    args: {
+      roomId: t.arg.id({ required: true, description: "Room to follow." }),
+      after: t.arg.string({
+        description: "Last `cursor` seen, or `room.eventCursor` of the query that filled the screen.",
+      }),
+    },
+    subscribe: (_root, { roomId, after }, ctx): Promise<AsyncIterable<RoomBatch>> =>
+      followRoom(ctx.app, requireViewer(ctx), { roomId: findId("room", roomId), after }),
+    resolve: (batch) => batch,
+  }));

@@ -1,0 +1,73 @@
+/** The one form of every mutation: `name(input: NameInput!): NamePayload`, with expected failures in `errors`. */
+import type { FieldMap, InputFieldMap, InputFieldRef, InputShapeFromFields, MaybePromise } from "@pothos/core";
+import { clearAllDataLoaders } from "@pothos/plugin-dataloader";
+import type { Context } from "../src/context.ts";
+import { AppError, ERRORS } from "../src/errors.ts";
+import { builder, type SchemaTypes } from "./builder.ts";
+import { UserError } from "./errors.ts";
+
+type Payload<Result> = { readonly [Key in keyof Result]?: Result[Key] | null } & {
+  readonly errors: readonly AppError[];
+};
+
+export type PayloadBuilder<Result> = PothosSchemaTypes.ObjectFieldBuilder<SchemaTypes, Payload<Result>>;
+type InputBuilder = PothosSchemaTypes.InputFieldBuilder<SchemaTypes, "InputObject">;
+type InputFields = Record<string, InputFieldRef<SchemaTypes, unknown>>;
+
+interface MutationOptions<Inputs extends InputFields, Result extends object> {
+  readonly description: string;
+  /** Ends "Result of `name`": what is special about it. */
+  readonly result?: string;
+  /** Ends "Input of `name`". */
+  readonly about?: string;
+  readonly input?: (t: InputBuilder) => Inputs;
+  readonly fields: (t: PayloadBuilder<Result>) => FieldMap;
+  readonly resolve: (input: InputShapeFromFields<Inputs>, ctx: Context) => MaybePromise<Result>;
+}
+
+export function mutation<const Inputs extends InputFields, Result extends object>(
+  name: string,
+  options: MutationOptions<Inputs, Result>,
+): void {
+  const typeName = name.charAt(0).toUpperCase() + name.slice(1);
+  const payload = builder.objectRef<Payload<Result>>(`${typeName}Payload`).implement({
+    description: `Result of \`${name}\`${options.result ?? ""}.`,
+    fields: (t) => ({
+      ...options.fields(t),
+      errors: t.field({
+        type: [UserError],
+        description: "Why nothing was done; empty on success.",
+        resolve: ({ errors }) => [...errors],
+      }),
+    }),
+  });
+  const input = options.input && builder.inputType(`${typeName}Input`, {
+    description: `Input of \`${name}\`${options.about ?? ""}.`,
+    fields: options.input as unknown as (t: InputBuilder) => InputFieldMap,
+  });
+  builder.mutationField(name, (t) =>
+    t.field({
+      type: payload,
+      nullable: true,
+      description: options.description,
+      args: input === undefined ? {} : { input: t.arg({ type: input, required: true, description: "What to do." }) },
+      resolve: (_root, args, ctx) => {
+        const { input: values = {} } = args as { input?: object };
+        return settle(ctx, () => options.resolve(values as InputShapeFromFields<Inputs>, ctx)) as never; // Pothos cannot see through `Result`
+      },
+    }));
+}
+
+/** The result, or its expected failure as data. What is no form error (UNAUTHENTICATED, UNAVAILABLE, bugs) stays thrown. */
+async function settle<Result extends object>(ctx: Context, act: () => MaybePromise<Result>): Promise<Payload<Result>> {
+  ctx.forget();
+  clearAllDataLoaders(ctx);
+  try {
+    return { ...await act(), errors: [] };
+  } catch (error) {
+    if (error instanceof AppError && ERRORS[error.code].type !== null) {
+      return { errors: [error] } as unknown as Payload<Result>;
+    }
+    throw error;
+  }
+}

@@ -1,0 +1,287 @@
+/** Rooms and memberships. Fields that need membership are `null`, without an error, for those who are not in. */
+import { type Context, requireViewer } from "../src/context.ts";
+import { encodeEventCursor } from "../src/lib/event_cursors.ts";
+import { encodeId, findId } from "../src/lib/ids.ts";
+import { parsePage } from "../src/lib/pages.ts";
+import {
+  joinRoom,
+  kickMember,
+  leaveRoom,
+  listMembers,
+  type Member,
+  pageMembers,
+  requireMember,
+} from "../src/rooms/members.ts";
+import {
+  createRoom,
+  findRoomBySlug,
+  listRooms,
+  listVisibleRooms,
+  pagePublicRooms,
+  pageViewerRooms,
+  type Room as RoomRow,
+  type RoomOrder as Order,
+  viewerRoomCursor,
+} from "../src/rooms/rooms.ts";
+import { builder, Node, pageArgs, pageComplexity, pageTypes } from "./builder.ts";
+import { mutation } from "./mutations.ts";
+import { User, Viewer } from "./users.ts";
+
+const RoomKind = builder.enumType("RoomKind", {
+  description: "Who can find and join a room.",
+  values: {
+    PUBLIC: { description: "Listed in `publicRooms`; anyone may join." },
+    PRIVATE: { description: "Unlisted; join by invite only." },
+  },
+});
+
+export const Room = builder.loadableObject("Room", {
+  description:
+    "A conversation. Fields that need membership are `null`, without an error, when the viewer may not read the room.",
+  interfaces: [Node],
+  load: (ids: string[], ctx) => listRooms(ctx.app, ids),
+  toKey: ({ id }) => id,
+  sort: true,
+  cacheResolved: true,
+  fields: (t) => ({
+    id: t.id({ description: "Global id.", resolve: ({ id }) => encodeId("room", id) }),
+    kind: t.expose("kind", { type: RoomKind, description: "Who can find and join it." }),
+    name: t.exposeString("name", { nullable: true, description: "Name; `null` for direct conversations." }),
+    slug: t.exposeString("slug", {
+      nullable: true,
+      description: "Unique name for URLs; `null` for direct conversations.",
+    }),
+    title: t.exposeString("name", {
+      description: "Label to show to this viewer: the name, or the other participants of a direct conversation.",
+    }),
+    topic: t.exposeString("topic", { nullable: true, description: "What the room is about." }),
+    creator: t.field({ type: User, description: "Who created it.", resolve: ({ creatorId }) => creatorId }),
+    createdAt: t.expose("createdAt", { type: "DateTime", description: "When it was created." }),
+    memberCount: t.exposeInt("memberCount", { description: "Number of members." }),
+    lastActivityAt: t.expose("lastActivityAt", {
+      type: "DateTime",
+      description: "Time of the last message or of creation.",
+    }),
+    eventCursor: t.string({
+      nullable: true,
+      description:
+        "Position in the room's event log now; pass it to `roomEvents(after:)` so that nothing is lost in between.",
+      // The room's row is read before everything below it, so the position is never ahead of what the client sees.
+      resolve: (room, _args, ctx) => asMember(ctx, room, () => encodeEventCursor(room.epoch, room.lastSeq)),
+    }),
+  }),
+});
+
+const RoomRole = builder.enumType("RoomRole", {
+  description: "Role of a member in a room, most powerful first.",
+  values: {
+    OWNER: { description: "Everything, including deleting the room and transferring ownership." },
+    MODERATOR: { description: "May kick, ban, pin, delete others' messages, and edit the room." },
+    MEMBER: { description: "May read and write." },
+  },
+});
+
+export const RoomMember = builder.loadableObject("RoomMember", {
+  description: "Membership of a user in a room.",
+  interfaces: [Node],
+  load: (ids: string[], ctx) => listMembers(ctx.app, ids),
+  toKey: ({ id }: Member) => id,
+  sort: true,
+  fields: (t) => ({
+    id: t.id({ description: "Global id.", resolve: ({ id }) => encodeId("member", id) }),
+    room: t.field({ type: Room, description: "The room.", resolve: ({ roomId }) => roomId }),
+    user: t.field({ type: User, description: "The user.", resolve: ({ userId }) => userId }),
+    role: t.expose("role", { type: RoomRole, description: "Role in the room." }),
+    joinedAt: t.expose("joinedAt", { type: "DateTime", description: "When the user joined." }),
+  }),
+});
+
+const RoomPages = pageTypes(Room, "Room", "room", "rooms");
+export const RoomMemberPages = pageTypes(RoomMember, "RoomMember", "member", "members");
+
+builder.objectFields(Room, (t) => ({
+  members: t.field({
+    type: RoomMemberPages.connection,
+    nullable: true,
+    description: "Members; owners, then moderators, then by name.",
+    args: {
+      search: t.arg.string({ description: "Prefix of handle or name." }),
+      roles: t.arg({ type: [RoomRole], description: "Only these roles; default all." }),
+      ...pageArgs(50),
+    },
+    complexity: pageComplexity,
+    resolve: (room, args, ctx) =>
+      asMember(ctx, room, (member) => pageMembers(ctx.app, member, { filter: args, page: parsePage(args) })),
+  }),
+  viewerMembership: t.field({
+    type: RoomMember,
+    nullable: true,
+    description: "The viewer's membership; `null` if not a member.",
+    resolve: (room, _args, ctx) => ctx.memberOf(room.id),
+  }),
+}));
+
+/** What `read` finds with the viewer's key to the room; `null` for those who have none. */
+export async function asMember<T>(
+  ctx: Context,
+  room: RoomRow,
+  read: (member: Member) => T,
+): Promise<Awaited<T> | null> {
+  const member = await ctx.memberOf(room.id);
+  return member && await read(member);
+}
+
+async function findRoom(ctx: Context, id: string | null): Promise<RoomRow | null> {
+  const [room] = id === null ? [] : await listVisibleRooms(ctx.app, ctx.viewer, [id]);
+  return room ?? null;
+}
+
+builder.objectField(Viewer, "rooms", (t) =>
+  t.field({
+    type: RoomPages.connection,
+    description: "Joined rooms, latest activity first.",
+    args: { kinds: t.arg({ type: [RoomKind], description: "Only these kinds; default all." }), ...pageArgs(50) },
+    complexity: pageComplexity,
+    resolve: (_viewer, args, ctx) =>
+      pageViewerRooms(ctx.app, requireViewer(ctx), { kinds: args.kinds, page: parsePage(args) }),
+  }));
+
+const RoomOrder = builder.enumType("RoomOrder", {
+  description: "Order of `publicRooms`.",
+  values: {
+    MEMBER_COUNT: { description: "Most members first." },
+    LAST_ACTIVITY: { description: "Latest activity first." },
+    NAME: { description: "By name, A to Z." },
+    CREATED_AT: { description: "Newest first." },
+  } satisfies Record<Order, { description: string }>,
+});
+
+builder.queryFields((t) => ({
+  room: t.field({
+    type: Room,
+    nullable: true,
+    description: "A room the viewer may see.",
+    args: { id: t.arg.id({ required: true, description: "Global id of the room." }) },
+    resolve: (_root, { id }, ctx) => findRoom(ctx, findId("room", id)),
+  }),
+  roomBySlug: t.field({
+    type: Room,
+    nullable: true,
+    description: "A room by its slug, for URLs.",
+    args: { slug: t.arg.string({ required: true, description: "Slug of the room." }) },
+    resolve: (_root, { slug }, ctx) => findRoomBySlug(ctx.app, ctx.viewer, slug),
+  }),
+  publicRooms: t.field({
+    type: RoomPages.connection,
+    nullable: true,
+    description: "Rooms that anyone may join.",
+    args: {
+      search: t.arg.string({ description: "Words in name, slug or topic." }),
+      orderBy: t.arg({
+        type: RoomOrder,
+        required: true,
+        defaultValue: "LAST_ACTIVITY",
+        description: "Order of the list.",
+      }),
+      ...pageArgs(30),
+    },
+    complexity: pageComplexity,
+    resolve: (_root, args, ctx) => pagePublicRooms(ctx.app, args, parsePage(args)),
+  }),
+}));
+
+const edgeOf = (room: RoomRow | null | undefined) => room && { cursor: viewerRoomCursor(room), node: room };
+
+mutation("createRoom", {
+  description: "Creates a room, with the viewer as its owner.",
+  input: (t) => ({
+    kind: t.field({ type: RoomKind, required: true, defaultValue: "PUBLIC", description: "`PUBLIC` or `PRIVATE`." }),
+    name: t.string({ required: true, description: "Name." }),
+    slug: t.string({ description: "Unique name for URLs; default is made from the name." }),
+    topic: t.string({ description: "What the room is about." }),
+  }),
+  resolve: async (input, ctx) => ({ room: await createRoom(ctx.app, requireViewer(ctx), input) }),
+  fields: (t) => ({
+    room: t.field({ type: Room, nullable: true, description: "The new room.", resolve: ({ room }) => room }),
+    roomEdge: t.field({
+      type: RoomPages.edge,
+      nullable: true,
+      description: "Its edge in `viewer.rooms`.",
+      resolve: ({ room }) => edgeOf(room),
+    }),
+  }),
+});
+
+mutation("joinRoom", {
+  description: "Joins a room.",
+  result: "; joining twice is not an error",
+  input: (t) => ({ roomId: t.id({ required: true, description: "A public room." }) }),
+  resolve: async ({ roomId }, ctx) => ({ member: await joinRoom(ctx.app, requireViewer(ctx), findId("room", roomId)) }),
+  fields: (t) => ({
+    room: t.field({
+      type: Room,
+      nullable: true,
+      description: "The joined room.",
+      resolve: ({ member }) => member?.roomId,
+    }),
+    roomEdge: t.field({
+      type: RoomPages.edge,
+      nullable: true,
+      description: "Its edge in `viewer.rooms`.",
+      resolve: async ({ member }, _args, ctx) =>
+        member ? edgeOf(await Room.getDataloader(ctx).load(member.roomId)) : null,
+    }),
+    member: t.field({
+      type: RoomMember,
+      nullable: true,
+      description: "The membership.",
+      resolve: ({ member }) => member,
+    }),
+  }),
+});
+
+mutation("leaveRoom", {
+  description: "Leaves a room.",
+  result: "; leaving twice is not an error",
+  input: (t) => ({ roomId: t.id({ required: true, description: "Room." }) }),
+  resolve: async ({ roomId }, ctx) => ({
+    roomId: await leaveRoom(ctx.app, requireViewer(ctx), findId("room", roomId)),
+  }),
+  fields: (t) => ({
+    room: t.field({
+      type: Room,
+      nullable: true,
+      description: "The room, as seen by a non-member; `null` if it is no longer visible.",
+      resolve: ({ roomId }, _args, ctx) => findRoom(ctx, roomId ?? null),
+    }),
+    leftRoomId: t.id({
+      nullable: true,
+      description: "Its id, to drop it from lists.",
+      resolve: ({ roomId }) => roomId && encodeId("room", roomId),
+    }),
+  }),
+});
+
+mutation("kickMember", {
+  description: "Removes a member.",
+  input: (t) => ({
+    roomId: t.id({ required: true, description: "Room." }),
+    userId: t.id({ required: true, description: "User to remove; may join or be invited again." }),
+    reason: t.string({ description: "Reason, shown to the user." }),
+  }),
+  resolve: async ({ roomId, userId, reason }, ctx) => {
+    const member = await requireMember(ctx.app, requireViewer(ctx), findId("room", roomId));
+    return {
+      roomId: member.roomId,
+      memberId: await kickMember(ctx.app, member, { userId: findId("user", userId), reason }),
+    };
+  },
+  fields: (t) => ({
+    room: t.field({ type: Room, nullable: true, description: "The room.", resolve: ({ roomId }) => roomId }),
+    removedMemberId: t.id({
+      nullable: true,
+      description: "Id of the membership that ended.",
+      resolve: ({ memberId }) => memberId && encodeId("member", memberId),
+    }),
+  }),
+});

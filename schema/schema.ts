@@ -1,0 +1,12 @@
+/** The whole schema: every file that adds types, in the order of the features. */
+import type { GraphQLSchema } from "graphql";
+import { builder } from "./builder.ts";
+import "./errors.ts";
+import "./users.ts";
+import "./auth.ts";
+import "./rooms.ts";
+import "./messages.ts";
+import "./live.ts";
+import "./nodes.ts";
+
+export const schema: GraphQLSchema = builder.toSchema();

@@ -1,0 +1,91 @@
+/** The one explicit value that everything works with: configuration and platform, opened in order, closed in reverse. */
+import { join } from "node:path";
+import denoJson from "../deno.json" with { type: "json" };
+import type { Config } from "./config.ts";
+import { type Bus, MemoryBus } from "./platform/bus.ts";
+import { createLimits, type Limits } from "./platform/limits.ts";
+import { createLog, type Log } from "./platform/log.ts";
+import { createMetrics, type Metrics } from "./platform/metrics.ts";
+import { migrate } from "./platform/migrate.ts";
+import { openEmbeddedDatabase } from "./platform/pglite.ts";
+import { type DatabaseAddress, openSql, type Sql } from "./platform/sql.ts";
+
+export const VERSION = denoJson.version;
+
+export interface App extends AsyncDisposable {
+  readonly config: Config;
+  /** Signs and verifies access tokens; at least 32 bytes. */
+  readonly jwtSecret: string;
+  readonly sql: Sql;
+  readonly bus: Bus;
+  readonly limits: Limits;
+  readonly metrics: Metrics;
+  readonly log: Log;
+  /** The one value that `create` makes for this app, disposed with it: how a feature owns live state. */
+  once<T extends AsyncDisposable>(create: (app: App) => T): T;
+  /** The one way to outlive a request: a failure is logged, and closing the app waits for it. */
+  background(promise: Promise<unknown>): void;
+}
+
+/** Opens the database, brings it up to date and returns the app. Throws when a part cannot be opened; what was open by
+ * then is closed again. */
+export async function createApp(config: Config): Promise<App> {
+  await using stack = new AsyncDisposableStack();
+  const log = createLog(config.logLevel);
+  const metrics = createMetrics();
+  const address = await openDatabase(config, stack);
+  const sql = openSql(address, { onStatement: () => metrics.sqlStatements.inc() });
+  stack.defer(() => sql.end({ timeout: 5 }));
+  const applied = await migrate(sql);
+  if (applied.length > 0) log.info("Migrated the database", { applied });
+
+  const jwtSecret = config.jwtSecret ?? await readOrCreateSecret(config.dataDir);
+  const pending = new Set<Promise<unknown>>();
+  const singles = new Map<unknown, AsyncDisposable>();
+  stack.defer(async () => {
+    while (pending.size > 0) await Promise.all(pending);
+  });
+  const resources = stack.move();
+  const app: App = {
+    config,
+    jwtSecret,
+    sql,
+    bus: new MemoryBus(log),
+    limits: createLimits(config.rateLimits),
+    metrics,
+    log,
+    once<T extends AsyncDisposable>(create: (app: App) => T): T {
+      const existing = singles.get(create) ?? resources.use(create(app));
+      singles.set(create, existing);
+      return existing as T; // the key is the function that made it
+    },
+    background(promise) {
+      const settled = promise
+        .catch((error) => log.error("Background work failed", { error }))
+        .finally(() => pending.delete(settled));
+      pending.add(settled);
+    },
+    [Symbol.asyncDispose]: () => resources.disposeAsync(),
+  };
+  return app;
+}
+
+async function openDatabase(config: Config, stack: AsyncDisposableStack): Promise<DatabaseAddress> {
+  if (config.databaseUrl !== null) return { url: config.databaseUrl };
+  const { socketPath } = stack.use(await openEmbeddedDatabase(config.dataDir));
+  return { socketPath };
+}
+
+async function readOrCreateSecret(dataDir: string): Promise<string> {
+  const path = join(dataDir, "jwt_secret");
+  try {
+    return await Deno.readTextFile(path);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+  const secret = crypto.getRandomValues(new Uint8Array(32)).toHex();
+  // Written aside and renamed: a crash in between must not leave half a secret.
+  await Deno.writeTextFile(`${path}.new`, secret, { mode: 0o600 });
+  await Deno.rename(`${path}.new`, path);
+  return secret;
+}

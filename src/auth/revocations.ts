@@ -1,0 +1,94 @@
+/** Sessions that ended while their access tokens could still be valid, and who must be told. */
+import type { App } from "../app.ts";
+import type { Viewer } from "./tokens.ts";
+
+const TOPIC = "sessions:ended";
+
+/** Tells every node that these sessions have ended. Their requests, sockets and streams end at once. */
+export function announceEndedSessions(app: App, sessionIds: readonly string[]): void {
+  if (sessionIds.length > 0) app.bus.publish(TOPIC, sessionIds);
+}
+
+/** Calls `onEnd` once, when the viewer's session has ended or the access token has expired, unless the returned function
+ * is called before: what every socket and stream is bound to. */
+export function watchSession(
+  app: App,
+  viewer: Pick<Viewer, "sessionId" | "expiresAtMs">,
+  onEnd: (reason: string) => void,
+): () => void {
+  const unwatch = app.once(revocations).watch(viewer.sessionId, () => end("the session has ended"));
+  const timer = setTimeout(() => end("the access token has expired"), viewer.expiresAtMs - Date.now());
+  const stop = () => {
+    unwatch();
+    clearTimeout(timer);
+  };
+  function end(reason: string) {
+    stop();
+    onEnd(reason);
+  }
+  return stop;
+}
+
+/** The live list of one node, loaded before the first token is believed. */
+export function revocations(app: App): Revocations {
+  return new Revocations(app);
+}
+
+export class Revocations implements AsyncDisposable {
+  /** Session id → when its last access token has expired, in milliseconds since 1970. */
+  readonly #endedUntil = new Map<string, number>();
+  readonly #watchers = new Map<string, Set<() => void>>();
+  readonly #unsubscribe: Promise<() => void>;
+
+  constructor(private readonly app: App) {
+    this.#unsubscribe = app.bus.subscribe(TOPIC, (message) => {
+      if (Array.isArray(message)) { for (const id of message) this.#end(String(id)); }
+    });
+  }
+
+  /** Reads the sessions that ended before this node started. */
+  async load(): Promise<void> {
+    await this.#unsubscribe;
+    const ended = await this.app.sql<{ id: string }[]>`
+      select id
+      from sessions
+      where ended_at > now() - make_interval(secs => ${this.app.config.accessTokenTtlSeconds})`;
+    for (const { id } of ended) this.#end(id);
+  }
+
+  isRevoked(sessionId: string): boolean {
+    return this.#endedUntil.has(sessionId);
+  }
+
+  /** Calls `onEnd` once when the session ends (or has ended), unless the returned function is called before. */
+  watch(sessionId: string, onEnd: () => void): () => void {
+    if (this.isRevoked(sessionId)) {
+      onEnd();
+      return () => {};
+    }
+    const watchers = this.#watchers.get(sessionId) ?? new Set();
+    this.#watchers.set(sessionId, watchers);
+    watchers.add(onEnd);
+    return () => {
+      watchers.delete(onEnd);
+      if (watchers.size === 0 && this.#watchers.get(sessionId) === watchers) this.#watchers.delete(sessionId);
+    };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    (await this.#unsubscribe)();
+  }
+
+  #end(sessionId: string): void {
+    const now = Date.now();
+    for (const [id, until] of this.#endedUntil) {
+      if (until > now) break; // in order of insertion, so the rest is younger
+      this.#endedUntil.delete(id);
+    }
+    this.#endedUntil.delete(sessionId);
+    this.#endedUntil.set(sessionId, now + this.app.config.accessTokenTtlSeconds * 1000);
+    const watchers = this.#watchers.get(sessionId);
+    this.#watchers.delete(sessionId);
+    for (const onEnd of watchers ?? []) onEnd();
+  }
+}

@@ -1,0 +1,210 @@
+/** Signed-in devices: a session lives as long as its refresh tokens rotate, and ends once, for good. */
+import { createHash, randomBytes } from "node:crypto";
+import type { App } from "../app.ts";
+import { AppError } from "../errors.ts";
+import { newId } from "../lib/ids.ts";
+import type { AccountRole } from "../users/users.ts";
+import { announceEndedSessions } from "./revocations.ts";
+import { type AccessToken, signAccessToken, type Viewer } from "./tokens.ts";
+
+/** A client that lost the answer may refresh again with the same token for this long; later it counts as theft. */
+const REUSE_GRACE_SECONDS = 10;
+/** Used tokens are kept this long to notice a theft; older ones are simply unknown. */
+const USED_TOKENS_KEPT_DAYS = 7;
+const SESSIONS_LISTED_MAX = 100;
+
+export interface Session {
+  readonly id: string;
+  readonly userId: string;
+  readonly clientName: string | null;
+  readonly ipAddress: string | null;
+  readonly createdAt: Date;
+  readonly lastUsedAt: Date;
+  readonly expiresAt: Date;
+}
+
+export interface AuthTokens extends AccessToken {
+  readonly refreshToken: string;
+  readonly refreshTokenExpiresAt: Date;
+}
+
+/** What a request says about the device it comes from. */
+export interface Device {
+  readonly clientName: string | null;
+  readonly ipAddress: string | null;
+}
+
+export async function startSession(
+  app: App,
+  user: { readonly id: string; readonly role: AccountRole },
+  device: Device,
+): Promise<SignedIn> {
+  const refreshToken = newRefreshToken();
+  const [session] = await app.sql<Session[]>`
+    with session as (
+      insert into sessions (id, user_id, client_name, ip_address, expires_at)
+      values (
+        ${newId()}, ${user.id}, ${device.clientName}, ${device.ipAddress},
+        now() + make_interval(secs => ${app.config.refreshTokenTtlSeconds})
+      )
+      returning *
+    ), token as (
+      insert into refresh_tokens (hash, session_id)
+      select ${hashToken(refreshToken)}, id from session
+    )
+    select * from session`;
+  if (session === undefined) throw new Error("insert returned no session");
+  return await signIn(app, { ...session, role: user.role }, refreshToken);
+}
+
+/** A viewer with fresh tokens: what signing in and refreshing give. */
+export interface SignedIn {
+  readonly viewer: Viewer;
+  readonly tokens: AuthTokens;
+}
+
+/** Exchanges a refresh token for new tokens. Reuse beyond 10 s ends the whole session.
+ * Throws INVALID_REFRESH_TOKEN, RATE_LIMITED. */
+export async function refreshSession(
+  app: App,
+  refreshToken: string,
+  ipAddress: string | null,
+): Promise<SignedIn> {
+  await app.limits.take("refreshAddress", ipAddress ?? "unknown");
+  const fresh = newRefreshToken();
+  const hash = hashToken(refreshToken);
+  const [session] = await app.sql<(Session & { role: AccountRole })[]>`
+    with used as (
+      update refresh_tokens
+      set used_at = coalesce(used_at, now())
+      where hash = ${hash}
+        and (used_at is null or used_at > now() - make_interval(secs => ${REUSE_GRACE_SECONDS}))
+      returning session_id
+    ), session as (
+      update sessions
+      set last_used_at = now(),
+        ip_address = ${ipAddress},
+        expires_at = now() + make_interval(secs => ${app.config.refreshTokenTtlSeconds})
+      from used
+      where sessions.id = used.session_id
+        and ended_at is null
+        and expires_at > now()
+      returning sessions.*
+    ), token as (
+      insert into refresh_tokens (hash, session_id)
+      select ${hashToken(fresh)}, id from session
+    ), forgotten as (
+      delete from refresh_tokens
+      using session
+      where session_id = session.id
+        and used_at < now() - make_interval(days => ${USED_TOKENS_KEPT_DAYS})
+    )
+    select session.*, users.role
+    from session
+    join users on users.id = session.user_id`;
+  if (session === undefined) {
+    await endStolenSession(app, hash);
+    throw new AppError("INVALID_REFRESH_TOKEN", "Cannot refresh the session: log in again", { path: ["refreshToken"] });
+  }
+  return await signIn(app, session, fresh);
+}
+
+// A token that was used before is in two hands, and nothing tells whose is the thief's.
+async function endStolenSession(app: App, hash: Uint8Array): Promise<void> {
+  const ended = await app.sql<{ id: string }[]>`
+    update sessions
+    set ended_at = now()
+    from refresh_tokens
+    where refresh_tokens.hash = ${hash}
+      and refresh_tokens.used_at is not null
+      and sessions.id = refresh_tokens.session_id
+      and ended_at is null
+    returning sessions.id`;
+  announceEndedSessions(app, ended.map(({ id }) => id));
+}
+
+/** The viewer's sessions, last used first, at most 100. */
+export async function listSessions(app: App, viewer: Viewer): Promise<Session[]> {
+  return await app.sql<Session[]>`
+    select id, user_id, client_name, ip_address, created_at, last_used_at, expires_at
+    from sessions
+    where user_id = ${viewer.userId}
+      and ended_at is null
+      and expires_at > now()
+    order by last_used_at desc, id
+    limit ${SESSIONS_LISTED_MAX}`;
+}
+
+/** Those of the viewer's sessions, in any order. */
+export async function listSessionsById(app: App, viewer: Viewer, ids: readonly string[]): Promise<Session[]> {
+  return await app.sql<Session[]>`
+    select id, user_id, client_name, ip_address, created_at, last_used_at, expires_at
+    from sessions
+    where id = any(${ids as string[]}::uuid[])
+      and user_id = ${viewer.userId}
+      and ended_at is null
+      and expires_at > now()`;
+}
+
+/** Ends the session that asks; `null` for nobody, or when it has ended meanwhile. */
+export async function logOut(app: App, viewer: Viewer | null): Promise<string | null> {
+  return viewer && await endSession(app, viewer, viewer.sessionId);
+}
+
+/** Ends one session of the viewer. Throws NOT_FOUND. */
+export async function revokeSession(app: App, viewer: Viewer, sessionId: string | null): Promise<string> {
+  const ended = sessionId && await endSession(app, viewer, sessionId);
+  if (!ended) {
+    throw new AppError("NOT_FOUND", "Cannot end the session: there is no such session", { path: ["sessionId"] });
+  }
+  return ended;
+}
+
+async function endSession(app: App, viewer: Viewer, sessionId: string): Promise<string | null> {
+  const [ended] = await app.sql<{ id: string }[]>`
+    update sessions
+    set ended_at = now()
+    where id = ${sessionId}
+      and user_id = ${viewer.userId}
+      and ended_at is null
+    returning id`;
+  if (ended === undefined) return null;
+  announceEndedSessions(app, [ended.id]);
+  return ended.id;
+}
+
+/** Ends all sessions of the viewer but this one; returns their ids. */
+export async function revokeOtherSessions(app: App, viewer: Viewer): Promise<string[]> {
+  const ended = await app.sql<{ id: string }[]>`
+    update sessions
+    set ended_at = now()
+    where user_id = ${viewer.userId}
+      and id <> ${viewer.sessionId}
+      and ended_at is null
+    returning id`;
+  const ids = ended.map(({ id }) => id);
+  announceEndedSessions(app, ids);
+  return ids;
+}
+
+async function signIn(
+  app: App,
+  session: Session & { readonly role: AccountRole },
+  refreshToken: string,
+): Promise<SignedIn> {
+  const { id, userId, role } = session;
+  const access = await signAccessToken(app, { userId, sessionId: id, role });
+  return {
+    viewer: { userId, sessionId: id, role, expiresAtMs: access.accessTokenExpiresAt.getTime() },
+    tokens: { ...access, refreshToken, refreshTokenExpiresAt: session.expiresAt },
+  };
+}
+
+function newRefreshToken(): string {
+  return randomBytes(32).toString("base64url");
+}
+
+/** A random token of 256 bits needs no salt and no slow hash. */
+function hashToken(token: string): Uint8Array {
+  return createHash("sha256").update(token).digest();
+}

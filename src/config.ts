@@ -1,0 +1,112 @@
+/** Settings from the environment, read and checked once. The only file that looks at `Deno.env`. */
+import { z } from "zod";
+
+const flag = z.enum(["on", "off", "true", "false", "1", "0"]).transform((text) => ["on", "true", "1"].includes(text));
+const count = (min: number, max: number) =>
+  z.string().regex(/^\d+$/, "expected a whole number").transform(Number).pipe(
+    z.number().min(min, `expected ${min} or more`).max(max, `expected ${max} or less`),
+  );
+const url = (...protocols: string[]) =>
+  z.string().refine(
+    (text) => URL.canParse(text) && protocols.includes(new URL(text).protocol),
+    `expected a URL that begins with ${protocols.map((protocol) => `${protocol}//`).join(" or ")}`,
+  );
+const list = z.string().transform((text) => text.split(",").map((item) => item.trim()).filter(Boolean));
+
+const Environment = z.object({
+  HOST: z.string().min(1).default("127.0.0.1"),
+  PORT: count(0, 65_535).default(4000),
+  PUBLIC_URL: url("http:", "https:").optional(),
+  DATA_DIR: z.string().min(1).default(".data"),
+  DATABASE_URL: url("postgres:", "postgresql:").optional(),
+  JWT_SECRET: z.string().refine((text) => new TextEncoder().encode(text).length >= 32, "expected 32 bytes or more")
+    .optional(),
+  ACCESS_TOKEN_TTL_SECONDS: count(1, 86_400).default(900),
+  REFRESH_TOKEN_TTL_SECONDS: count(60, 31_536_000).default(2_592_000),
+  MAX_MESSAGE_LENGTH: count(1, 100_000).default(4000),
+  MAX_CONNECTIONS: count(1, 1_000_000).default(50_000),
+  MAX_CONNECTIONS_PER_USER: count(1, 10_000).default(20),
+  MAX_SUBSCRIPTIONS_PER_CONNECTION: count(1, 10_000).default(100),
+  RATE_LIMITS: flag.default(true),
+  ALLOWED_ORIGINS: list.default(["*"]),
+  TRUSTED_PROXIES: list.default([]),
+  GRAPHIQL: flag.optional(),
+  INTROSPECTION: flag.optional(),
+  EVENT_RETENTION_DAYS: count(1, 3650).default(30),
+  DRAIN_SECONDS: count(0, 3600).default(20),
+  LOG_LEVEL: z.enum(["debug", "info", "warn", "error"]).default("info"),
+});
+
+export interface Config {
+  readonly host: string;
+  /** 0 takes any free port. */
+  readonly port: number;
+  /** What clients call this server; without a trailing slash. */
+  readonly publicUrl: string;
+  readonly dataDir: string;
+  /** `null`: the embedded database in `dataDir`. */
+  readonly databaseUrl: string | null;
+  /** `null`: generated and kept in `dataDir`. */
+  readonly jwtSecret: string | null;
+  readonly accessTokenTtlSeconds: number;
+  readonly refreshTokenTtlSeconds: number;
+  /** Characters. */
+  readonly maxMessageLength: number;
+  readonly maxConnections: number;
+  readonly maxConnectionsPerUser: number;
+  readonly maxSubscriptionsPerConnection: number;
+  readonly rateLimits: boolean;
+  readonly allowedOrigins: readonly string[];
+  readonly trustedProxies: readonly string[];
+  readonly graphiql: boolean;
+  readonly introspection: boolean;
+  readonly eventRetentionDays: number;
+  readonly drainSeconds: number;
+  readonly logLevel: "debug" | "info" | "warn" | "error";
+}
+
+/** Names every bad variable at once, never its value: it may be a secret. */
+export class ConfigError extends Error {
+  override readonly name = "ConfigError";
+
+  constructor(readonly problems: readonly string[]) {
+    super(["Cannot start: the configuration is not valid", ...problems.map((problem) => `  ${problem}`)].join("\n"));
+  }
+}
+
+/** Throws `ConfigError`. Variables that are set but empty count as unset, as in most env files. */
+export function loadConfig(env: Readonly<Record<string, string>> = Deno.env.toObject()): Config {
+  const parsed = Environment.safeParse(Object.fromEntries(Object.entries(env).filter(([, value]) => value !== "")));
+  if (!parsed.success) {
+    throw new ConfigError(parsed.error.issues.map((issue) => `${issue.path.join(".")}: ${issue.message}`));
+  }
+  const { data } = parsed;
+  const embedded = data.DATABASE_URL === undefined;
+  if (!embedded && data.JWT_SECRET === undefined) {
+    throw new ConfigError([
+      "JWT_SECRET: required with DATABASE_URL, so that all nodes accept the same tokens; try `openssl rand -hex 32`",
+    ]);
+  }
+  return {
+    host: data.HOST,
+    port: data.PORT,
+    publicUrl: (data.PUBLIC_URL ?? `http://localhost:${data.PORT}`).replace(/\/+$/, ""),
+    dataDir: data.DATA_DIR,
+    databaseUrl: data.DATABASE_URL ?? null,
+    jwtSecret: data.JWT_SECRET ?? null,
+    accessTokenTtlSeconds: data.ACCESS_TOKEN_TTL_SECONDS,
+    refreshTokenTtlSeconds: data.REFRESH_TOKEN_TTL_SECONDS,
+    maxMessageLength: data.MAX_MESSAGE_LENGTH,
+    maxConnections: data.MAX_CONNECTIONS,
+    maxConnectionsPerUser: data.MAX_CONNECTIONS_PER_USER,
+    maxSubscriptionsPerConnection: data.MAX_SUBSCRIPTIONS_PER_CONNECTION,
+    rateLimits: data.RATE_LIMITS,
+    allowedOrigins: data.ALLOWED_ORIGINS,
+    trustedProxies: data.TRUSTED_PROXIES,
+    graphiql: data.GRAPHIQL ?? embedded,
+    introspection: data.INTROSPECTION ?? embedded,
+    eventRetentionDays: data.EVENT_RETENTION_DAYS,
+    drainSeconds: data.DRAIN_SECONDS,
+    logLevel: data.LOG_LEVEL,
+  };
+}

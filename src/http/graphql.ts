@@ -1,0 +1,84 @@
+/** GraphQL over HTTP: Yoga speaks the protocol (POST, GET, SSE, GraphiQL), the operations are those of every transport. */
+import type { ExecutionArgs, GraphQLSchema } from "graphql";
+import { createYoga, type GraphiQLOptions, type Plugin } from "graphql-yoga";
+import type { App } from "../app.ts";
+import { authenticate } from "../context.ts";
+import type { Connections } from "./connections.ts";
+import { streamEvents } from "./event_streams.ts";
+import { OperationContext, type Operations } from "./operations.ts";
+import { reportError } from "./reports.ts";
+
+/** Bytes of one JSON request. */
+const BODY_BYTES_MAX = 256 * 1024;
+
+/** What GraphiQL shows first. Asked for each page, because it may carry a fresh token. */
+export type GraphiQLStart = () => Promise<GraphiQLOptions>;
+
+interface ServerContext {
+  readonly operation: OperationContext;
+}
+
+export interface GraphQLParts {
+  readonly schema: GraphQLSchema;
+  readonly operations: Operations;
+  readonly connections: Connections;
+  readonly graphiqlStart: GraphiQLStart;
+}
+
+export type GraphQLHandler = (request: Request, ipAddress: string | null) => Promise<Response>;
+
+export function createGraphQLHandler(app: App, parts: GraphQLParts): GraphQLHandler {
+  const { schema, graphiqlStart } = parts;
+  const yoga = createYoga<ServerContext>({
+    schema,
+    plugins: [pipeline(app, parts)],
+    parserAndValidationCache: false, // the pipeline has its own: limits depend on the variables
+    maskedErrors: { maskError: (error) => reportError(app, error) },
+    maxRequestBodySize: BODY_BYTES_MAX,
+    multipart: false,
+    batching: false,
+    cors: { origin: [...app.config.allowedOrigins], credentials: false, methods: ["GET", "POST", "OPTIONS"] },
+    graphiql: app.config.graphiql && graphiqlStart,
+    // 9 MB, so only loaded when somebody looks.
+    renderGraphiQL: async (options) => (await import("@graphql-yoga/render-graphiql")).renderGraphiQL(options),
+    landingPage: false,
+    healthCheckEndpoint: "/graphql/health",
+    logging: false,
+    fetchAPI: {
+      Request,
+      Response,
+      Headers,
+      ReadableStream,
+      TransformStream,
+      TextEncoder,
+      TextDecoder,
+      URL,
+      URLSearchParams,
+    },
+  });
+  return async (request, ipAddress) => {
+    const { viewer, refusal } = await authenticate(app, request.headers.get("authorization"));
+    return await yoga.fetch(request, { operation: new OperationContext(app, { viewer, ipAddress, refusal }) });
+  };
+}
+
+function pipeline(app: App, { operations, connections }: GraphQLParts): Plugin<ServerContext> {
+  const own = (args: ExecutionArgs): ExecutionArgs & { contextValue: OperationContext } => ({
+    ...args,
+    contextValue: (args.contextValue as ServerContext).operation,
+  });
+  return {
+    onParse: ({ setParseFn }) =>
+      setParseFn((source) => operations.parse(typeof source === "string" ? source : source.body)),
+    onValidate: ({ setValidationFn }) => setValidationFn((_schema, document) => operations.validate(document)),
+    onExecute: ({ setExecuteFn }) => setExecuteFn((args) => operations.execute(own(args))),
+    onSubscribe: ({ setSubscribeFn }) =>
+      setSubscribeFn(async (args) => {
+        const { contextValue, ...rest } = own(args);
+        const result = await operations.subscribe({ ...rest, contextValue });
+        return "subscription" in result
+          ? streamEvents(app, connections, { live: result, context: contextValue })
+          : result;
+      }),
+  };
+}

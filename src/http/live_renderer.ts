@@ -1,0 +1,141 @@
+/** Executes and encodes live batches: once for a whole group, with each member's own values put in afterwards. */
+import {
+  type DocumentNode,
+  executeSubscriptionEvent,
+  type ExecutionResult,
+  Kind,
+  type ValidatedSubscriptionArgs,
+  visit,
+} from "graphql";
+import type { App } from "../app.ts";
+import { type Context, type FieldPath, SharedContext, ViewerContext, type ViewerSlot } from "../context.ts";
+import { NeedsViewer, type Rendered, type Renderer, type RoomBatch } from "../live/fanout.ts";
+import type { Reader } from "../messages/messages.ts";
+import { isAway } from "../platform/sql.ts";
+import { reportResult, rootCause } from "./reports.ts";
+
+/** What all subscriptions with one document have in common. */
+interface Plan {
+  readonly id: number;
+  /** Variables that only say where to begin: they make no difference to what a batch looks like. */
+  readonly cursorVariables: ReadonlySet<string>;
+  /** Whether a resolver asked for the viewer without a slot: then every viewer needs an execution of their own. */
+  isPersonal: boolean;
+}
+
+const plans = new WeakMap<DocumentNode, Plan>();
+let lastPlanId = 0;
+
+export class OperationRenderer implements Renderer {
+  readonly #plan: Plan;
+  readonly #operation: string;
+  readonly #context: Context;
+
+  constructor(private readonly app: App, private readonly args: ValidatedSubscriptionArgs) {
+    const { document } = args;
+    this.#plan = plans.get(document) ??
+      { id: ++lastPlanId, cursorVariables: findCursorVariables(document), isPersonal: false };
+    plans.set(document, this.#plan);
+    this.#context = args.contextValue as Context;
+    const variables = Object.entries(args.variableValues.coerced)
+      .filter(([name]) => !this.#plan.cursorVariables.has(name))
+      .sort(([a], [b]) => a < b ? -1 : 1);
+    this.#operation = JSON.stringify([this.#plan.id, args.operation.name?.value, variables]);
+  }
+
+  key(): string {
+    return this.#plan.isPersonal ? `${this.#context.viewer?.userId} ${this.#operation}` : this.#operation;
+  }
+
+  async render(batch: RoomBatch): Promise<Rendered> {
+    return this.#plan.isPersonal ? await this.#renderForViewer(batch) : await this.#renderForAll(batch);
+  }
+
+  async #renderForAll(batch: RoomBatch): Promise<Rendered> {
+    const context = new SharedContext(this.app);
+    const result = await this.#execute(batch, context);
+    if (context.neededViewer) {
+      this.#plan.isPersonal = true;
+      throw new NeedsViewer();
+    }
+    this.app.metrics.liveEncodings.inc();
+    return encode(result, context.slots);
+  }
+
+  async #renderForViewer(batch: RoomBatch): Promise<Rendered> {
+    const { viewer, ipAddress } = this.#context;
+    const result = await this.#execute(batch, new ViewerContext(this.app, viewer, ipAddress));
+    this.app.metrics.liveEncodings.inc();
+    return encode(result, []);
+  }
+
+  async #execute(batch: RoomBatch, context: Context): Promise<ExecutionResult> {
+    this.app.metrics.liveExecutions.inc();
+    const result = await executeSubscriptionEvent({ ...this.args, rootValue: batch, contextValue: context });
+    // While the database is away the events must wait, not arrive as errors.
+    const away = result.errors?.map(rootCause).find(isAway);
+    if (away) throw away;
+    return context instanceof SharedContext && context.neededViewer ? result : reportResult(this.app, result);
+  }
+}
+
+/** Encodes once. Slots become marks in the JSON, so that a reader's values go in without encoding the rest again. */
+function encode(result: ExecutionResult, slots: readonly ViewerSlot<unknown>[]): Rendered {
+  const filled = slots.filter((slot, index) => mark(result.data, slot.path, MARK + index));
+  const json = JSON.stringify(result);
+  if (filled.length === 0) return { size: json.length, bodyFor: () => json };
+  const parts = json.split(MARKED);
+  const bodies = new Map<string, string>();
+  return {
+    size: json.length,
+    bodyFor(reader: Reader) {
+      // `split` with a group puts the slot's number between the pieces.
+      const values = parts.map((part, index) =>
+        index % 2 === 0 ? part : JSON.stringify(slots[Number(part)]?.fill(reader))
+      );
+      const key = values.filter((_, index) => index % 2 === 1).join();
+      const body = bodies.get(key) ?? values.join("");
+      bodies.set(key, body);
+      return body;
+    },
+  };
+}
+
+// Postgres stores no U+0000, so nothing that people write can look like a mark.
+const MARK = "\u0000slot:";
+const MARKED = /"\\u0000slot:(\d+)"/;
+
+/** Puts the mark at the path; false where an error has made a parent of it null. */
+function mark(data: unknown, path: FieldPath, text: string): boolean {
+  const parent = path.prev === undefined ? data : valueAt(data, path.prev);
+  if (typeof parent !== "object" || parent === null || !(path.key in parent)) return false;
+  (parent as Record<string | number, unknown>)[path.key] = text;
+  return true;
+}
+
+function valueAt(data: unknown, path: FieldPath): unknown {
+  const parent = path.prev === undefined ? data : valueAt(data, path.prev);
+  return typeof parent === "object" && parent !== null
+    ? (parent as Record<string | number, unknown>)[path.key]
+    : undefined;
+}
+
+/** Variables used for nothing but an argument `after` of a root field. */
+function findCursorVariables(document: DocumentNode): ReadonlySet<string> {
+  const cursors = new Map<string, number>();
+  const uses = new Map<string, number>();
+  let depth = 0;
+  visit(document, {
+    VariableDefinition: () => false,
+    SelectionSet: { enter: () => void depth++, leave: () => void depth-- },
+    Argument: ({ name, value }) => {
+      if (depth === 1 && name.value === "after" && value.kind === Kind.VARIABLE) count(cursors, value.name.value);
+    },
+    Variable: ({ name }) => count(uses, name.value),
+  });
+  return new Set([...cursors].filter(([name, times]) => uses.get(name) === times).map(([name]) => name));
+}
+
+function count(times: Map<string, number>, name: string): void {
+  times.set(name, (times.get(name) ?? 0) + 1);
+}

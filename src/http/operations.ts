@@ -1,0 +1,156 @@
+/** From text to result, the same on every transport: parse, validate, refuse what is too large, execute, report. */
+import {
+  createSourceEventStream,
+  type DocumentNode,
+  execute,
+  executeSubscriptionEvent,
+  type ExecutionArgs,
+  type ExecutionResult,
+  getOperationAST,
+  GraphQLError,
+  type GraphQLSchema,
+  Kind,
+  mapSourceToResponseEvent,
+  NoSchemaIntrospectionCustomRule,
+  parse,
+  specifiedRules,
+  validate,
+  validateSubscriptionArgs,
+  type ValidationRule,
+} from "graphql";
+import { createComplexityRule } from "@pothos/plugin-complexity";
+import { createLRUCache } from "graphql-yoga";
+import type { App } from "../app.ts";
+import type { Viewer } from "../auth/tokens.ts";
+import { ViewerContext } from "../context.ts";
+import type { AppError } from "../errors.ts";
+import { RoomSubscription } from "../live/follow.ts";
+import { OperationRenderer } from "./live_renderer.ts";
+import { reportError, reportResult } from "./reports.ts";
+
+const TOKENS_MAX = 2_000;
+const ALIASES_MAX = 30;
+/** Introspection is exempt: what is below `__schema` and `__type` does not count. */
+const DEPTH_MAX = 10;
+/** Fields of the largest possible answer, lists counted by their page size. The largest screen of a chat client, 50
+ * messages with all they show, costs below 4,000. */
+const COMPLEXITY_MAX = 20_000;
+/** Documents that are kept parsed, and the longest of them; apps have a few dozen. */
+const DOCUMENTS_MAX = 500;
+const DOCUMENT_CHARACTERS_MAX = 16_384;
+
+/** Context of one operation. It knows why its token was refused: most operations are not executed then. */
+export class OperationContext extends ViewerContext {
+  readonly refusal: AppError | null;
+
+  constructor(
+    app: App,
+    from: { readonly viewer: Viewer | null; readonly ipAddress: string | null; readonly refusal?: AppError | null },
+  ) {
+    super(app, from.viewer, from.ipAddress);
+    this.refusal = from.refusal ?? null;
+  }
+}
+
+/** A running subscription to a room: the transport starts it with a sink. */
+export interface LiveOperation {
+  readonly subscription: RoomSubscription;
+  readonly renderer: OperationRenderer;
+}
+
+export type Subscribed = LiveOperation | AsyncGenerator<ExecutionResult> | ExecutionResult;
+
+export interface Operations {
+  /** Throws a `GraphQLError` for a syntax error or more than 2,000 tokens. */
+  parse(text: string): DocumentNode;
+  validate(document: DocumentNode): readonly GraphQLError[];
+  execute(args: ExecutionArgs): Promise<ExecutionResult>;
+  subscribe(args: ExecutionArgs): Promise<Subscribed>;
+}
+
+export function createOperations(app: App, schema: GraphQLSchema): Operations {
+  const documents = createLRUCache<DocumentNode>({ max: DOCUMENTS_MAX });
+  const findings = new WeakMap<DocumentNode, readonly GraphQLError[]>();
+  const rules = [...specifiedRules, aliasLimit, ...(app.config.introspection ? [] : [NoSchemaIntrospectionCustomRule])];
+
+  return {
+    parse(text) {
+      const known = documents.get(text);
+      if (known) return known;
+      const document = parse(text, { maxTokens: TOKENS_MAX });
+      if (text.length <= DOCUMENT_CHARACTERS_MAX) documents.set(text, document);
+      return document;
+    },
+    validate(document) {
+      const errors = findings.get(document) ?? validate(schema, document, rules);
+      findings.set(document, errors);
+      return errors;
+    },
+    async execute(args) {
+      const errors = refuse(schema, args);
+      if (errors.length > 0) return { errors: errors.map((error) => reportError(app, error)) };
+      return reportResult(app, await execute({ ...args, schema }));
+    },
+    async subscribe(args) {
+      const errors = refuse(schema, args);
+      if (errors.length > 0) return { errors: errors.map((error) => reportError(app, error)) };
+      const validated = validateSubscriptionArgs({ ...args, schema });
+      if (!("schema" in validated)) return reportResult(app, { errors: validated });
+      const source = await createSourceEventStream(validated);
+      if (!(Symbol.asyncIterator in source)) return reportResult(app, source);
+      if (source instanceof RoomSubscription) {
+        return { subscription: source, renderer: new OperationRenderer(app, validated) };
+      }
+      return mapSourceToResponseEvent(
+        validated,
+        source,
+        async (event) => reportResult(app, await executeSubscriptionEvent(event)),
+      );
+    },
+  };
+}
+
+/** Public operations that work with a bad token, because they are how one gets a good one. */
+const SIGN_IN_FIELDS = new Set(["login", "register", "refreshSession", "logout", "__typename"]);
+
+/** Why this operation is not executed at all: a refused token, or its size with these variables. */
+function refuse(
+  schema: GraphQLSchema,
+  { document, operationName, contextValue, variableValues }: ExecutionArgs,
+): readonly unknown[] {
+  const context = contextValue as OperationContext;
+  const { refusal } = context;
+  if (refusal !== null && !isSignIn(document, operationName)) return [refusal];
+  const sizeLimit = createComplexityRule({
+    context,
+    variableValues: variableValues ?? {},
+    operationName: operationName ?? null,
+    validate({ depth, complexity }, report) {
+      if (depth > DEPTH_MAX) report(tooLarge(`it is ${depth} levels deep`, DEPTH_MAX));
+      if (complexity > COMPLEXITY_MAX) report(tooLarge(`its answer could have ${complexity} fields`, COMPLEXITY_MAX));
+    },
+  });
+  return validate(schema, document, [sizeLimit]);
+}
+
+function isSignIn(document: DocumentNode, operationName: string | null | undefined): boolean {
+  const operation = getOperationAST(document, operationName);
+  return operation?.operation === "mutation" &&
+    operation.selectionSet.selections.every((field) =>
+      field.kind === Kind.FIELD && SIGN_IN_FIELDS.has(field.name.value)
+    );
+}
+
+function tooLarge(state: string, limit: number): GraphQLError {
+  const extensions = { code: "LIMIT_EXCEEDED", limit, http: { status: 400, spec: true } };
+  return new GraphQLError(`Cannot run the operation: ${state}, the limit is ${limit}`, { extensions });
+}
+
+const aliasLimit: ValidationRule = (context) => {
+  let aliases = 0;
+  return {
+    Field: ({ alias }) => {
+      if (alias && ++aliases === ALIASES_MAX + 1) context.reportError(tooLarge("it has too many aliases", ALIASES_MAX));
+    },
+  };
+};

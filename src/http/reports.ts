@@ -1,0 +1,74 @@
+/** How errors look to clients: expected ones as they are, everything else masked and logged under an id. */
+import { type ExecutionResult, GraphQLError, type GraphQLFormattedError } from "graphql";
+import type { App } from "../app.ts";
+import { AppError, type ErrorCode, ERRORS } from "../errors.ts";
+import { isAway } from "../platform/sql.ts";
+
+/** Milliseconds after which a client may try again while the database is away. */
+const AWAY_RETRY_MS = 1000;
+
+/** The error as a client may see it, with `extensions.code`. Bugs become INTERNAL_SERVER_ERROR with a `requestId`. */
+export function reportError(app: App, error: unknown): GraphQLError {
+  const cause = rootCause(error);
+  if (error instanceof GraphQLError && error === cause && typeof error.extensions.code === "string") return error;
+  const at = error instanceof GraphQLError
+    ? {
+      nodes: error.nodes ?? null,
+      path: error.path ?? null,
+      source: error.source ?? null,
+      positions: error.positions ?? null,
+    }
+    : {};
+  if (cause instanceof GraphQLError) return new GraphQLError(cause.message, { ...at, extensions: codeOf(cause) });
+  if (cause instanceof AppError) {
+    const { limit, retryAfterMs, path } = cause.details;
+    const extensions = { ...withCode(cause.code), ...defined({ limit, retryAfterMs, inputPath: path }) };
+    return new GraphQLError(cause.message, { ...at, extensions });
+  }
+  if (isAway(cause)) {
+    app.log.warn("The database is away", { error: cause });
+    const extensions = { ...withCode("UNAVAILABLE"), retryAfterMs: AWAY_RETRY_MS };
+    return new GraphQLError("Cannot answer now: the database is away", { ...at, extensions });
+  }
+  const requestId = crypto.randomUUID();
+  app.metrics.internalErrors.inc();
+  app.log.error("Unexpected error", { requestId, path: at.path, error: cause });
+  const extensions = { ...withCode("INTERNAL_SERVER_ERROR"), requestId };
+  return new GraphQLError("Cannot answer: something went wrong on the server", { ...at, extensions });
+}
+
+export function reportResult(app: App, result: ExecutionResult): ExecutionResult {
+  return result.errors === undefined
+    ? result
+    : { ...result, errors: result.errors.map((error) => reportError(app, error)) };
+}
+
+/** Errors as they go over a socket: without what is only meant for HTTP. */
+export function formatForSocket(errors: readonly (GraphQLError | GraphQLFormattedError)[]): GraphQLFormattedError[] {
+  return errors.map((error) => {
+    const { extensions: { http: _, ...extensions } = {}, ...rest } = error instanceof GraphQLError
+      ? error.toJSON()
+      : error;
+    return { ...rest, extensions };
+  });
+}
+
+/** What was thrown in the first place, below the wrappers of graphql. */
+export function rootCause(error: unknown): unknown {
+  const cause = error instanceof GraphQLError ? error.originalError ?? error.cause : undefined;
+  return cause === undefined ? error : rootCause(cause);
+}
+
+function withCode(code: ErrorCode): Record<string, unknown> {
+  // `spec`: a client that accepts only `application/json` gets 200, as GraphQL over HTTP asks for.
+  return { code, http: { status: ERRORS[code].status, spec: true } };
+}
+
+// graphql itself found the fault: a variable, an argument or the document is wrong.
+function codeOf({ extensions }: GraphQLError): Record<string, unknown> {
+  return typeof extensions.code === "string" ? { ...extensions } : withCode("BAD_USER_INPUT");
+}
+
+function defined(fields: Record<string, unknown>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
+}

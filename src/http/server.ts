@@ -1,0 +1,100 @@
+/** The HTTP server: routes, health, and an orderly end. */
+import type { GraphQLSchema } from "graphql";
+import type { App } from "../app.ts";
+import { createAddressReader } from "./addresses.ts";
+import { Connections } from "./connections.ts";
+import { createGraphQLHandler, type GraphiQLStart } from "./graphql.ts";
+import { createOperations } from "./operations.ts";
+import { createSockets } from "./sockets.ts";
+
+/** Milliseconds until a database that does not answer counts as down. */
+const READY_TIMEOUT_MS = 2_000;
+
+export interface RunningServer extends AsyncDisposable {
+  readonly port: number;
+  /** Stops accepting, sends clients away, waits for requests in flight at most `DRAIN_SECONDS`. Idempotent. */
+  drain(): Promise<void>;
+}
+
+export interface ServerOptions {
+  readonly schema: GraphQLSchema;
+  readonly graphiqlStart: GraphiQLStart;
+}
+
+/** Listens on `config.host` and `config.port`. Throws when the port is taken. */
+export function startHttpServer(app: App, { schema, graphiqlStart }: ServerOptions): RunningServer {
+  const { config } = app;
+  const addressOf = createAddressReader(config.trustedProxies);
+  const connections = new Connections(app);
+  const operations = createOperations(app, schema);
+  const sockets = createSockets(app, operations, connections);
+  const graphql = createGraphQLHandler(app, { schema, operations, connections, graphiqlStart });
+
+  const route = async (request: Request, info: Deno.ServeHandlerInfo): Promise<Response> => {
+    const { pathname } = new URL(request.url);
+    switch (pathname) {
+      case "/graphql": {
+        const isUpgrade = request.headers.get("upgrade")?.toLowerCase() === "websocket";
+        const address = addressOf(request, info.remoteAddr);
+        return isUpgrade ? sockets.upgrade(request, address) : await graphql(request, address);
+      }
+      case "/healthz":
+        return Response.json({ status: "ok" });
+      case "/readyz":
+        return await readiness(app, connections);
+      case "/metrics":
+        return new Response(await app.metrics.registry.metrics(), {
+          headers: { "content-type": app.metrics.registry.contentType },
+        });
+      case "/":
+        if (config.graphiql) return new Response(null, { status: 302, headers: { location: "/graphql" } });
+        return Response.json({ name: "Parley", graphql: "/graphql" });
+      default:
+        return Response.json({ error: `There is nothing at ${pathname}; the API is at /graphql` }, { status: 404 });
+    }
+  };
+
+  const server = listen(app, route);
+
+  let drained: Promise<void> | null = null;
+  const drain = () => drained ??= shutDown(app, server, connections);
+  return { port: server.addr.port, drain, [Symbol.asyncDispose]: drain };
+}
+
+function listen(app: App, route: Deno.ServeHandler<Deno.NetAddr>): Deno.HttpServer<Deno.NetAddr> {
+  const { host, port } = app.config;
+  const onError = (error: unknown) => {
+    app.log.error("Request failed", { error });
+    return new Response("Internal Server Error\n", { status: 500 });
+  };
+  try {
+    return Deno.serve({ hostname: host, port, onListen: () => {}, onError }, route);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.AddrInUse)) throw error;
+    throw new Error(`Cannot listen on ${host}:${port}: the port is taken; stop what uses it or set PORT`, {
+      cause: error,
+    });
+  }
+}
+
+async function readiness(app: App, connections: Connections): Promise<Response> {
+  const isUp = connections.isDraining ? false : await isDatabaseUp(app);
+  const status = connections.isDraining ? "draining" : isUp ? "ready" : "database away";
+  return Response.json({ status }, { status: isUp ? 200 : 503 });
+}
+
+async function isDatabaseUp(app: App): Promise<boolean> {
+  const { promise: timeout, resolve } = Promise.withResolvers<boolean>();
+  const timer = setTimeout(() => resolve(false), READY_TIMEOUT_MS);
+  const answer = app.sql`select 1`.then(() => true, () => false);
+  return await Promise.race([answer, timeout]).finally(() => clearTimeout(timer));
+}
+
+async function shutDown(app: App, server: Deno.HttpServer, connections: Connections): Promise<void> {
+  const { promise: timeout, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, app.config.drainSeconds * 1000);
+  await Promise.race([connections.drain(), timeout]);
+  // Waits for requests in flight; for ever on a stream whose client does not read, hence the race.
+  await Promise.race([server.shutdown(), timeout]);
+  clearTimeout(timer);
+}

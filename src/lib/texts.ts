@@ -1,0 +1,38 @@
+/** Checks of texts that people type. Each throws an `AppError` with the `path` of the form field. */
+import { AppError } from "../errors.ts";
+
+/** Characters as people count them: one per code point, so that an emoji is not two. */
+export function countCharacters(text: string): number {
+  let count = 0;
+  for (const _ of text) count++;
+  return count;
+}
+
+/** Whether Postgres gives back what was sent: it stores no U+0000, and half a surrogate pair becomes another character. */
+function isStorable(text: string): boolean {
+  return !text.includes("\0") && text.isWellFormed();
+}
+
+/** The trimmed text. Throws EMPTY, TOO_LONG, INVALID_INPUT. */
+export function requireText(field: string, value: string, charactersMax: number): string {
+  const text = optionalText(field, value, charactersMax);
+  if (text === null) throw new AppError("EMPTY", `Cannot use \`${field}\`: it is empty`, { path: [field] });
+  return text;
+}
+
+/** The trimmed text, `null` for an empty or missing one. Throws TOO_LONG, INVALID_INPUT. */
+export function optionalText(field: string, value: string | null | undefined, charactersMax: number): string | null {
+  const text = value?.trim() ?? "";
+  if (text === "") return null;
+  if (!isStorable(text)) {
+    throw new AppError("INVALID_INPUT", `Cannot use \`${field}\`: it has a NUL or half a surrogate pair`, {
+      path: [field],
+    });
+  }
+  const characters = countCharacters(text);
+  if (characters > charactersMax) {
+    const state = `it has ${characters} characters, the limit is ${charactersMax}`;
+    throw new AppError("TOO_LONG", `Cannot use \`${field}\`: ${state}`, { path: [field], limit: charactersMax });
+  }
+  return text;
+}

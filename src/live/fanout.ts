@@ -1,0 +1,283 @@
+/** Fan-out: followers who asked for the same thing form a group. A batch is executed and encoded once for all of them.
+ *
+ * Each follower has a cursor. Behind the group it pulls batches at its own pace; level with the group it is live and is
+ * handed what comes. One that reads too slowly falls back to pulling, so nothing is queued without a bound. */
+import type { App } from "../app.ts";
+import type { Reader } from "../messages/messages.ts";
+import { isAway } from "../platform/sql.ts";
+import type { LiveEvent, RoomStream } from "./room_stream.ts";
+
+/** Bytes a transport may hold for one follower before it is left to catch up by itself. */
+const BEHIND_BYTES = 256 * 1024;
+/** Bytes it must have shrunk to before the next batch. */
+const CAUGHT_UP_BYTES = 64 * 1024;
+/** A follower whose buffer has not shrunk for so long is cut off; it resumes with its cursor. */
+const STALLED_MS = 10_000;
+/** Encoded batches kept for followers who are a moment behind, in bytes of a group. */
+const RECENT_BYTES_MAX = 1024 * 1024;
+const RETRY_MS_MAX = 2_000;
+
+/** One delivery: the events after the one before, and the position after the last of them. */
+export interface RoomBatch {
+  readonly cursor: string;
+  readonly events: readonly LiveEvent[];
+}
+
+/** An executed and encoded batch. */
+export interface Rendered {
+  /** Length of the encoding in UTF-16 units. */
+  readonly size: number;
+  /** The JSON for one reader; the same string for all where nothing depends on who reads. */
+  bodyFor(reader: Reader): string;
+}
+
+/** What a transport knows of a subscription's operation. */
+export interface Renderer {
+  /** Followers with the same key are served by the same executions. May change once `render` has thrown `NeedsViewer`. */
+  key(): string;
+  /** Throws `NeedsViewer` when the operation cannot be executed for several viewers at once. */
+  render(batch: RoomBatch): Promise<Rendered>;
+}
+
+export class NeedsViewer extends Error {
+  override readonly name = "NeedsViewer";
+}
+
+/** Why a stream ended: the reader was removed, reads too slowly, or the server cannot go on. */
+export type EndReason = "removed" | "slow" | "unavailable";
+
+/** The transport's side of a subscription. None of the methods may throw. */
+export interface Sink {
+  send(body: string): void;
+  /** Bytes that were sent but not yet taken by the network. */
+  pendingBytes(): number;
+  /** Called at most once, after which nothing more is sent. */
+  end(reason: EndReason): void;
+}
+
+export interface Follower {
+  readonly reader: Reader;
+  /** A removal of the reader that is older than this belongs to an earlier membership. */
+  readonly joinedSeq: number;
+  readonly renderer: Renderer;
+  readonly sink: Sink;
+  /** Sent before anything else, then `null`. */
+  first: RoomBatch | null;
+  /** Seq of the last event that was sent. */
+  cursor: number;
+}
+
+interface Batch {
+  readonly last: LiveEvent;
+  readonly rendered: Rendered;
+}
+
+export class Group {
+  /** All events up to here were handed to the live followers. */
+  #position: number;
+  #isAdvancing = false;
+  readonly #followers = new Set<Follower>();
+  readonly #live = new Set<Follower>();
+  /** Level with the stream but ahead of the group, which is still rendering. */
+  readonly #ahead = new Set<Follower>();
+  readonly #lagging = new Map<Follower, { bytes: number; sinceMs: number }>();
+  readonly #recent = new Map<number, Promise<Batch>>();
+  #recentBytes = 0;
+
+  constructor(
+    private readonly app: App,
+    private readonly stream: RoomStream,
+    private readonly renderer: Renderer,
+    /** The operation turned out to depend on its viewer: these start over, in groups of their own. */
+    private readonly onSplit: (followers: readonly Follower[]) => void,
+  ) {
+    this.#position = stream.head;
+  }
+
+  get size(): number {
+    return this.#followers.size;
+  }
+
+  /** Serves the follower from its cursor on. */
+  add(follower: Follower): void {
+    this.#followers.add(follower);
+    this.app.background(this.#serve(follower));
+  }
+
+  delete(follower: Follower): boolean {
+    this.#live.delete(follower);
+    this.#ahead.delete(follower);
+    this.#lagging.delete(follower);
+    return this.#followers.delete(follower);
+  }
+
+  /** The stream has new events. */
+  advance(): void {
+    if (this.#isAdvancing) return;
+    this.#isAdvancing = true;
+    this.app.background(
+      this.#advance().finally(() => {
+        this.#isAdvancing = false;
+        this.#wake();
+      }),
+    );
+  }
+
+  /** Looks after followers who read slowly; called a few times a second while there are any. */
+  tend(nowMs: number): void {
+    for (const [follower, seen] of this.#lagging) {
+      const bytes = follower.sink.pendingBytes();
+      if (bytes <= CAUGHT_UP_BYTES) {
+        this.#lagging.delete(follower);
+        this.app.background(this.#catchUp(follower));
+      } else if (bytes < seen.bytes) {
+        this.#lagging.set(follower, { bytes, sinceMs: nowMs });
+      } else if (nowMs - seen.sinceMs >= STALLED_MS) {
+        this.#end(follower, "slow");
+      }
+    }
+  }
+
+  async #advance(): Promise<void> {
+    await Promise.resolve(); // events of the same tick go out as one batch
+    while (this.#position < this.stream.head) {
+      if (this.#live.size === 0) {
+        this.#position = this.stream.head;
+        return;
+      }
+      const batch = await this.#batchAfter(this.#position, this.stream.head);
+      if (batch === null) return;
+      this.#position = batch.last.seq;
+      for (const follower of [...this.#live]) this.#deliver(follower, batch);
+      this.#wake();
+    }
+  }
+
+  #wake(): void {
+    const ahead = [...this.#ahead];
+    this.#ahead.clear();
+    for (const follower of ahead) this.app.background(this.#catchUp(follower));
+  }
+
+  async #serve(follower: Follower): Promise<void> {
+    const { first } = follower;
+    const rendered = first && await this.#untilServed(() => this.renderer.render(first));
+    if (!this.#followers.has(follower)) return;
+    if (rendered) this.#send(follower, rendered);
+    follower.first = null;
+    await this.#catchUp(follower);
+  }
+
+  async #catchUp(follower: Follower): Promise<void> {
+    while (this.#followers.has(follower)) {
+      if (this.#isLagging(follower)) return;
+      if (follower.cursor === this.#position) {
+        this.#live.add(follower);
+        return;
+      }
+      if (follower.cursor > this.#position) {
+        this.#ahead.add(follower);
+        if (this.#position < this.stream.head) this.advance();
+        return;
+      }
+      // Only up to the group's position: batches of the group follow from exactly there.
+      const batch = await this.#batchAfter(follower.cursor, this.#position);
+      if (batch !== null && this.#followers.has(follower)) this.#deliver(follower, batch);
+    }
+  }
+
+  // Looks at the buffer first: a socket with many subscriptions must not be handed one batch too many by each.
+  #deliver(follower: Follower, { last, rendered }: Batch): void {
+    if (this.#isLagging(follower)) {
+      this.#live.delete(follower);
+      return;
+    }
+    this.#send(follower, rendered);
+    follower.cursor = last.seq;
+    if (isRemovalOf(follower, last)) this.#end(follower, "removed");
+  }
+
+  #send(follower: Follower, rendered: Rendered): void {
+    follower.sink.send(rendered.bodyFor(follower.reader));
+    this.app.metrics.liveDeliveries.inc();
+  }
+
+  #isLagging(follower: Follower): boolean {
+    const bytes = follower.sink.pendingBytes();
+    if (bytes <= BEHIND_BYTES) return false;
+    this.#lagging.set(follower, { bytes, sinceMs: Date.now() });
+    return true;
+  }
+
+  #end(follower: Follower, reason: EndReason): void {
+    if (this.delete(follower)) follower.sink.end(reason);
+  }
+
+  /** The batch after `from`, made once however many ask for it; `null` when the group came to an end meanwhile. */
+  async #batchAfter(from: number, upTo: number): Promise<Batch | null> {
+    return await this.#untilServed(() => this.#recent.get(from) ?? this.#produce(from, upTo));
+  }
+
+  #produce(from: number, upTo: number): Promise<Batch> {
+    const pending = this.#readAndRender(from, upTo);
+    this.#recent.set(from, pending);
+    pending.then(
+      ({ rendered }) => {
+        this.#recentBytes += rendered.size;
+        if (this.#recentBytes > RECENT_BYTES_MAX) this.#forget();
+      },
+      () => this.#recent.delete(from),
+    );
+    return pending;
+  }
+
+  #forget(): void {
+    this.#recent.clear();
+    this.#recentBytes = 0;
+  }
+
+  async #readAndRender(from: number, upTo: number): Promise<Batch> {
+    const events = await this.stream.read(from, upTo);
+    // A batch ends with a removal: nothing later goes to the one who was removed.
+    const end = events.findIndex(({ kind }) => kind === "MEMBER_REMOVED");
+    const batch = end < 0 ? events : events.slice(0, end + 1);
+    const last = batch.at(-1);
+    if (last === undefined || batch[0]?.seq !== from + 1) {
+      throw new Error(`The log of room ${this.stream.roomId} is cut after ${from}`);
+    }
+    // What was rendered before may show a text that is now edited or deleted.
+    if (batch.some(({ kind }) => kind === "MESSAGE_EDITED" || kind === "MESSAGE_DELETED")) this.#forget();
+    return { last, rendered: await this.renderer.render({ cursor: last.cursor, events: batch }) };
+  }
+
+  /** Waits while the database is away; ends the group, and returns `null`, on any other failure. */
+  async #untilServed<T>(produce: () => Promise<T>): Promise<T | null> {
+    for (let waitMs = 50; this.#followers.size > 0; waitMs = Math.min(waitMs * 2, RETRY_MS_MAX)) {
+      try {
+        return await produce();
+      } catch (error) {
+        if (!isAway(error)) {
+          this.#fail(error);
+          return null;
+        }
+        await new Promise((resolve) => setTimeout(resolve, waitMs));
+      }
+    }
+    return null;
+  }
+
+  #fail(error: unknown): void {
+    const followers = [...this.#followers];
+    if (error instanceof NeedsViewer) {
+      for (const follower of followers) this.delete(follower);
+      this.onSplit(followers);
+      return;
+    }
+    if (followers.length > 0) this.app.log.error("Cannot serve a live batch", { roomId: this.stream.roomId, error });
+    for (const follower of followers) this.#end(follower, "unavailable");
+  }
+}
+
+function isRemovalOf({ reader, joinedSeq }: Follower, event: LiveEvent): boolean {
+  return event.kind === "MEMBER_REMOVED" && event.subjectId === reader.userId && event.seq > joinedSeq;
+}

@@ -1,0 +1,130 @@
+/** All rooms that somebody on this node follows: opens and closes their streams, and finds what no hint told of. */
+import type { App } from "../app.ts";
+import { type Follower, Group } from "./fanout.ts";
+import { RoomStream } from "./room_stream.ts";
+
+/** How often the heads of all followed rooms are compared with the database: the bound on a lost hint. */
+const SWEEP_MS = 5_000;
+/** How often slow followers are looked after. */
+const TEND_MS = 100;
+
+interface LiveRoom {
+  readonly stream: Promise<RoomStream | null>;
+  readonly groups: Map<string, Group>;
+  /** Followers, and callers on their way to become one. */
+  users: number;
+}
+
+export function liveRooms(app: App): LiveRooms {
+  return new LiveRooms(app);
+}
+
+/** A follower's hold on a room. */
+export interface Attachment {
+  readonly stream: RoomStream;
+  /** Begins to serve the follower. */
+  join(follower: Follower): void;
+  /** Lets go; the follower gets nothing any more. Idempotent. */
+  leave(): void;
+}
+
+export class LiveRooms implements AsyncDisposable {
+  readonly #rooms = new Map<string, LiveRoom>();
+  readonly #timers: readonly ReturnType<typeof setInterval>[];
+  #isSweeping = false;
+
+  constructor(private readonly app: App) {
+    this.#timers = [
+      setInterval(() => this.#tend(), TEND_MS),
+      setInterval(() => app.background(this.#sweep()), SWEEP_MS),
+    ];
+  }
+
+  /** Attaches to the room, so that every event committed from now on is seen. `null` when there is no such room. */
+  async attach(roomId: string): Promise<Attachment | null> {
+    const room = this.#rooms.get(roomId) ?? this.#open(roomId);
+    room.users++;
+    const release = this.#releaser(roomId, room);
+    try {
+      const stream = await room.stream;
+      if (stream === null) {
+        release();
+        return null;
+      }
+      let joined: Follower | null = null;
+      const leave = () => {
+        if (joined) { for (const group of room.groups.values()) group.delete(joined); }
+        release();
+      };
+      const join = (follower: Follower) => {
+        joined = follower;
+        this.#join(room, stream, follower);
+      };
+      return { stream, join, leave };
+    } catch (error) {
+      release();
+      throw error;
+    }
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    for (const timer of this.#timers) clearInterval(timer);
+    for (const { stream } of this.#rooms.values()) this.app.background(stream.then((opened) => opened?.close()));
+    this.#rooms.clear();
+    return Promise.resolve();
+  }
+
+  #open(roomId: string): LiveRoom {
+    const groups = new Map<string, Group>();
+    const advance = () => {
+      for (const group of groups.values()) group.advance();
+    };
+    const room = { stream: RoomStream.open(this.app, roomId, advance), groups, users: 0 };
+    this.#rooms.set(roomId, room);
+    return room;
+  }
+
+  #releaser(roomId: string, room: LiveRoom): () => void {
+    let isReleased = false;
+    return () => {
+      if (isReleased) return;
+      isReleased = true;
+      for (const [key, group] of room.groups) if (group.size === 0) room.groups.delete(key);
+      if (--room.users > 0) return;
+      if (this.#rooms.get(roomId) === room) this.#rooms.delete(roomId);
+      this.app.background(room.stream.then((stream) => stream?.close(), () => {}));
+    };
+  }
+
+  #join(room: LiveRoom, stream: RoomStream, follower: Follower): void {
+    const key = follower.renderer.key();
+    let group = room.groups.get(key);
+    if (group === undefined) {
+      group = new Group(this.app, stream, follower.renderer, (followers) => {
+        room.groups.delete(key);
+        for (const split of followers) this.#join(room, stream, split);
+      });
+      room.groups.set(key, group);
+    }
+    group.add(follower);
+  }
+
+  #tend(): void {
+    const nowMs = Date.now();
+    for (const { groups } of this.#rooms.values()) for (const group of groups.values()) group.tend(nowMs);
+  }
+
+  async #sweep(): Promise<void> {
+    if (this.#rooms.size === 0 || this.#isSweeping) return;
+    this.#isSweeping = true;
+    try {
+      const heads = await this.app.sql<{ id: string; lastSeq: number }[]>`
+        select id, last_seq
+        from rooms
+        where id = any(${[...this.#rooms.keys()]}::uuid[])`;
+      for (const { id, lastSeq } of heads) (await this.#rooms.get(id)?.stream)?.announce(lastSeq);
+    } finally {
+      this.#isSweeping = false;
+    }
+  }
+}

@@ -1,0 +1,150 @@
+/** One room as this node sees it: hints come in lost, doubled or shuffled, events go out in order, each once, none
+ * missing. It lives while somebody here follows the room. */
+import type { App } from "../app.ts";
+import { encodeEventCursor } from "../lib/event_cursors.ts";
+import { listRoomEvents, type RoomEvent, roomTopic } from "../rooms/events.ts";
+
+/** Newest events kept in memory, so that followers a moment behind are served without the database. */
+const TAIL_EVENTS = 256;
+/** Hints kept while an earlier one is missing; what does not fit is read from the log. */
+const EARLY_EVENTS_MAX = 256;
+/** Events of one batch at most. */
+export const BATCH_EVENTS_MAX = 100;
+const RETRY_MS = 250;
+
+/** An event with its position as clients see it. */
+export interface LiveEvent extends Omit<RoomEvent, "kind"> {
+  readonly kind: RoomEvent["kind"] | "RESYNC";
+  readonly cursor: string;
+}
+
+export class RoomStream {
+  /** Seq of the newest event that is known together with all before it. */
+  head = 0;
+  epoch = "";
+  readonly #tail: LiveEvent[] = [];
+  readonly #early = new Map<number, RoomEvent>();
+  #announced = 0;
+  #filling: Promise<void> | null = null;
+  #detach = () => {};
+  #closed = false;
+
+  private constructor(private readonly app: App, readonly roomId: string, private readonly onAppend: () => void) {}
+
+  /** `null` when there is no such room. `onAppend` is called after `head` has moved. */
+  static async open(app: App, roomId: string, onAppend: () => void): Promise<RoomStream | null> {
+    const stream = new RoomStream(app, roomId, onAppend);
+    // Attach before reading: an event between the two would be lost.
+    stream.#detach = await app.bus.subscribe(roomTopic(roomId), (message) => stream.#hear(message));
+    try {
+      const [room] = await app.sql<{ epoch: string; lastSeq: number }[]>`
+        select epoch, last_seq
+        from rooms
+        where id = ${roomId}`;
+      if (room === undefined) {
+        stream.close();
+        return null;
+      }
+      stream.epoch = room.epoch;
+      stream.head = room.lastSeq;
+      stream.#settle();
+      return stream;
+    } catch (error) {
+      stream.close();
+      throw error;
+    }
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#detach();
+  }
+
+  /** Events after `after` up to `upTo`, oldest first, at most 100. Starts later than `after + 1` only where the log was
+   * cut by retention. */
+  async read(after: number, upTo: number): Promise<LiveEvent[]> {
+    const oldest = this.#tail[0];
+    if (oldest !== undefined && oldest.seq <= after + 1) {
+      const start = after + 1 - oldest.seq;
+      return this.#tail.slice(start, Math.min(start + BATCH_EVENTS_MAX, start + upTo - after));
+    }
+    const events = await listRoomEvents(this.app, this.roomId, { after, limit: BATCH_EVENTS_MAX });
+    return events.filter(({ seq }) => seq <= upTo).map((event) => this.#locate(event));
+  }
+
+  /** Takes note that the log reaches `seq`, and reads what is missing. */
+  announce(seq: number): void {
+    if (seq > this.#announced) this.#announced = seq;
+    if (this.epoch !== "") this.#settle();
+  }
+
+  /** The event that tells a client to start over from `seq`. */
+  resyncEvent(seq: number): LiveEvent {
+    const { roomId } = this;
+    const cursor = this.positionOf(seq);
+    return { kind: "RESYNC", roomId, seq, cursor, actorId: null, subjectId: roomId, data: null, createdAt: new Date() };
+  }
+
+  positionOf(seq: number): string {
+    return encodeEventCursor(this.epoch, seq);
+  }
+
+  #hear(message: unknown): void {
+    if (!isHint(message, this.roomId) || message.seq <= this.head) return;
+    if (this.#early.size < EARLY_EVENTS_MAX) this.#early.set(message.seq, message);
+    this.announce(message.seq);
+  }
+
+  #settle(): void {
+    const before = this.head;
+    for (let next = this.#early.get(this.head + 1); next; next = this.#early.get(this.head + 1)) this.#append(next);
+    for (const seq of this.#early.keys()) if (seq <= this.head) this.#early.delete(seq);
+    if (this.head > before) this.onAppend();
+    if (this.#announced > this.head && this.#filling === null) {
+      this.#filling = this.#fill().finally(() => this.#filling = null);
+      this.app.background(this.#filling);
+    }
+  }
+
+  async #fill(): Promise<void> {
+    while (this.#announced > this.head && !this.#closed) {
+      const wanted = this.#announced;
+      const events = await this.#readMissing();
+      const before = this.head;
+      for (const event of events) if (event.seq === this.head + 1) this.#append(event);
+      // A hint beyond the log was never committed here; forget it, the next true one is heard again.
+      if (this.head === before && this.#announced === wanted) this.#announced = this.head;
+      else this.#settle();
+      if (this.head > before) this.onAppend();
+    }
+  }
+
+  async #readMissing(): Promise<RoomEvent[]> {
+    while (!this.#closed) {
+      try {
+        return await listRoomEvents(this.app, this.roomId, { after: this.head, limit: BATCH_EVENTS_MAX });
+      } catch (error) {
+        this.app.log.warn("Cannot read the room log, trying again", { roomId: this.roomId, error });
+        await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+      }
+    }
+    return [];
+  }
+
+  #append(event: RoomEvent): void {
+    this.#early.delete(event.seq);
+    this.head = event.seq;
+    this.#tail.push(this.#locate(event));
+    if (this.#tail.length > TAIL_EVENTS) this.#tail.shift();
+  }
+
+  #locate(event: RoomEvent): LiveEvent {
+    return { ...event, cursor: this.positionOf(event.seq) };
+  }
+}
+
+function isHint(message: unknown, roomId: string): message is RoomEvent {
+  if (typeof message !== "object" || message === null) return false;
+  const { roomId: about, seq } = message as Partial<RoomEvent>;
+  return about === roomId && Number.isSafeInteger(seq);
+}

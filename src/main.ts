@@ -1,0 +1,66 @@
+/** Composition root of the server: configuration, app, schema and transport, from start to a clean end. */
+import { schema } from "../schema/schema.ts";
+import { type App, createApp } from "./app.ts";
+import { revocations } from "./auth/revocations.ts";
+import { type Config, ConfigError, loadConfig } from "./config.ts";
+import { type RunningServer, type ServerOptions, startHttpServer } from "./http/server.ts";
+import { keepRetention } from "./live/retention.ts";
+
+export interface Parley extends AsyncDisposable {
+  readonly app: App;
+  readonly server: RunningServer;
+}
+
+export interface ParleyOptions {
+  /** Runs before the server listens, and says what it serves. (Default: the schema, and GraphiQL with an empty tab) */
+  readonly prepare?: (app: App) => Promise<ServerOptions>;
+}
+
+/** Starts everything; disposing it drains and closes everything. Throws when a part cannot be opened. */
+export async function startParley(config: Config, { prepare = serveSchema }: ParleyOptions = {}): Promise<Parley> {
+  await using stack = new AsyncDisposableStack();
+  const app = stack.use(await createApp(config));
+  await app.once(revocations).load();
+  app.once(keepRetention);
+  const server = stack.use(startHttpServer(app, await prepare(app)));
+  const resources = stack.move();
+  return { app, server, [Symbol.asyncDispose]: () => resources.disposeAsync() };
+}
+
+function serveSchema(): Promise<ServerOptions> {
+  const graphiqlStart = () => Promise.resolve({ title: "Parley", subscriptionsProtocol: "WS" } as const);
+  return Promise.resolve({ schema, graphiqlStart });
+}
+
+/** Runs until SIGTERM or SIGINT, then drains. A second signal ends the process at once: nothing lives only in memory. */
+export async function runUntilSignal(start: () => Promise<Parley>): Promise<void> {
+  try {
+    const { promise: signal, resolve } = Promise.withResolvers<void>();
+    let isStopping = false;
+    const onSignal = () => {
+      if (isStopping) Deno.exit(1);
+      isStopping = true;
+      resolve();
+    };
+    Deno.addSignalListener("SIGINT", onSignal);
+    Deno.addSignalListener("SIGTERM", onSignal);
+    await using parley = await start();
+    await signal;
+    parley.app.log.info("Draining");
+  } catch (error) {
+    if (!(error instanceof Error)) throw error;
+    Deno.stderr.writeSync(
+      new TextEncoder().encode(`${error instanceof ConfigError ? error.message : error.stack ?? error}\n`),
+    );
+    Deno.exit(1);
+  }
+  Deno.exit(0); // a client that does not read would keep its connection, and so the process, for ever
+}
+
+if (import.meta.main) {
+  await runUntilSignal(async () => {
+    const parley = await startParley(loadConfig());
+    parley.app.log.info("Listening", { url: parley.app.config.publicUrl, port: parley.server.port });
+    return parley;
+  });
+}

@@ -1,0 +1,54 @@
+/** Rate limits on operations. One table names them all; rate-limiter-flexible counts. */
+import { RateLimiterMemory, RateLimiterRes } from "rate-limiter-flexible";
+import { AppError } from "../errors.ts";
+
+/** `points` operations in any `seconds`, for one key. */
+const LIMITS = {
+  /** By account: guessing one password. */
+  loginAccount: { points: 10, seconds: 300 },
+  /** By address: trying many accounts. */
+  loginAddress: { points: 60, seconds: 300 },
+  registerAddress: { points: 30, seconds: 3600 },
+  refreshAddress: { points: 120, seconds: 300 },
+  /** By user: `changePassword` checks a password too. */
+  password: { points: 10, seconds: 300 },
+  createRoom: { points: 30, seconds: 3600 },
+  /** By user and room. */
+  send: { points: 30, seconds: 10 },
+  /** By user. */
+  subscribe: { points: 300, seconds: 60 },
+} as const;
+
+export type LimitName = keyof typeof LIMITS;
+
+export interface Limits {
+  /** Counts one operation of `key`. Throws RATE_LIMITED with `retryAfterMs`. */
+  take(name: LimitName, key: string): Promise<void>;
+}
+
+export function createLimits(enabled: boolean): Limits {
+  if (!enabled) return { take: () => Promise.resolve() };
+  const limiters = new Map(
+    Object.entries(LIMITS).map(([name, { points, seconds }]) => [
+      name,
+      new RateLimiterMemory({ points, duration: seconds, keyPrefix: name }),
+    ]),
+  );
+  return {
+    async take(name, key) {
+      try {
+        await limiters.get(name)?.consume(key);
+      } catch (refusal) {
+        if (!(refusal instanceof RateLimiterRes)) throw refusal;
+        const retryAfterMs = Math.max(1, refusal.msBeforeNext);
+        throw new AppError(
+          "RATE_LIMITED",
+          `Cannot do this now: too many tries, wait ${Math.ceil(retryAfterMs / 1000)} s`,
+          {
+            retryAfterMs,
+          },
+        );
+      }
+    },
+  };
+}

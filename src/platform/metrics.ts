@@ -1,0 +1,43 @@
+/** What the server counts, for `/metrics` (Prometheus) and for the tests that hold it to its figures. */
+import { Counter, Gauge, Registry } from "prom-client";
+
+export interface Metrics {
+  readonly registry: Registry;
+  readonly sqlStatements: Counter;
+  /** Selection sets executed for live batches: one for each group and batch, however many subscribers. */
+  readonly liveExecutions: Counter;
+  /** `JSON.stringify` calls for live batches. */
+  readonly liveEncodings: Counter;
+  /** Batches handed to subscribers. */
+  readonly liveDeliveries: Counter;
+  /** Reads of the room log: by streams that missed a hint and by subscribers that catch up. */
+  readonly logReads: Counter;
+  readonly followers: Gauge;
+  readonly sockets: Gauge;
+  /** Sockets closed by the server, by close code. */
+  readonly socketCloses: Counter<"code">;
+  readonly internalErrors: Counter;
+}
+
+export function createMetrics(): Metrics {
+  const registry = new Registry();
+  const counter = (name: string, help: string) => new Counter({ name: `parley_${name}`, help, registers: [registry] });
+  const gauge = (name: string, help: string) => new Gauge({ name: `parley_${name}`, help, registers: [registry] });
+  return {
+    registry,
+    sqlStatements: counter("sql_statements_total", "SQL statements sent."),
+    liveExecutions: counter("live_executions_total", "Selection sets executed for live batches."),
+    liveEncodings: counter("live_encodings_total", "JSON encodings made for live batches."),
+    liveDeliveries: counter("live_deliveries_total", "Live batches handed to subscribers."),
+    logReads: counter("room_log_reads_total", "Reads of the room log to catch up."),
+    followers: gauge("followers", "Subscriptions that follow a room."),
+    sockets: gauge("sockets", "Open WebSocket connections."),
+    socketCloses: new Counter({
+      name: "parley_socket_closes_total",
+      help: "WebSocket connections closed by the server.",
+      labelNames: ["code"],
+      registers: [registry],
+    }),
+    internalErrors: counter("internal_errors_total", "Unexpected errors, masked to clients."),
+  };
+}

@@ -1,0 +1,59 @@
+/** The connection to Postgres (postgres.js). One statement per write: never `begin` or `reserve`, which in 3.4.9 can
+ * commit rows of a transaction that was rolled back when its backend dies. */
+import postgres from "postgres";
+
+export type Sql = postgres.Sql<{ bigint: number }>;
+export type Fragment = postgres.PendingQuery<postgres.Row[]>;
+
+/** Connections of one node to Postgres. More only queue in the server: writes of a room take turns anyway. */
+const POOL_SIZE = 10;
+
+export type DatabaseAddress = { readonly url: string } | { readonly socketPath: string };
+
+export interface SqlOptions {
+  /** Called for every statement that is sent. */
+  readonly onStatement: (statement: string) => void;
+  /** Connections to a server. (Default: 10) */
+  readonly poolSize?: number;
+}
+
+/** Rows come camel-cased, `bigint` as a number: sequences stay below 2^53. */
+export function openSql(address: DatabaseAddress, options: SqlOptions): Sql {
+  const shared = {
+    transform: postgres.camel,
+    types: { bigint: { to: 20, from: [20], parse: Number, serialize: String } },
+    onnotice: () => {},
+    debug: (_connection: number, statement: string) => options.onStatement(statement),
+  };
+  if ("url" in address) {
+    return postgres(address.url, {
+      ...shared,
+      max: options.poolSize ?? POOL_SIZE,
+      connection: { application_name: "parley" },
+    });
+  }
+  return postgres({ ...shared, path: address.socketPath, username: "postgres", database: "postgres", max: 1 });
+}
+
+/** SQLSTATE of a failed statement, and the constraint that it broke. */
+export interface DatabaseError extends Error {
+  readonly code: string;
+  readonly constraint_name?: string;
+}
+
+export function isDatabaseError(error: unknown): error is DatabaseError {
+  return error instanceof postgres.PostgresError;
+}
+
+/** Whether the error says that this unique or check constraint was broken. */
+export function isViolationOf(error: unknown, constraint: string): boolean {
+  return isDatabaseError(error) && error.code.startsWith("23") && error.constraint_name === constraint;
+}
+
+// Class 08: connection, 53: resources, 57P0x: shutting down (https://www.postgresql.org/docs/15/errcodes-appendix.html).
+const AWAY = /^(08|53|57P0|CONNECTION_|CONNECT_|ECONN|ENOENT|EPIPE|ETIMEDOUT)/;
+
+/** Whether the database is away, so that the same statement may succeed later. */
+export function isAway(error: unknown): boolean {
+  return error instanceof Error && "code" in error && typeof error.code === "string" && AWAY.test(error.code);
+}

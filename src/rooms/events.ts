@@ -1,0 +1,53 @@
+/** The room log: every lasting thing that happens in a room is one numbered row, committed together with its effect.
+ * Written by the statements of `rooms/` and `messages/`, read here; nothing else numbers events. */
+import type { App } from "../app.ts";
+
+export type RoomEventKind = "MESSAGE_SENT" | "MESSAGE_EDITED" | "MESSAGE_DELETED" | "MEMBER_JOINED" | "MEMBER_REMOVED";
+
+export type RoomRole = "OWNER" | "MODERATOR" | "MEMBER";
+export type RemovalReason = "LEFT" | "KICKED";
+
+/** What an event says beyond its ids. `memberId` and `role` of a join outlive the membership. */
+export interface RoomEventData {
+  readonly memberId?: string;
+  readonly role?: RoomRole;
+  readonly reason?: RemovalReason;
+}
+
+export interface RoomEvent {
+  readonly roomId: string;
+  /** Its number in the room: 1, 2, 3, … without a gap, in commit order. */
+  readonly seq: number;
+  readonly kind: RoomEventKind;
+  readonly actorId: string | null;
+  /** A message for message events, a user for member events. */
+  readonly subjectId: string;
+  readonly data: RoomEventData | null;
+  readonly createdAt: Date;
+}
+
+/** Topic of the hints that a room has new events. */
+export function roomTopic(roomId: string): string {
+  return `room:${roomId}`;
+}
+
+/** Tells every node of a committed event. The event is safe before that: who misses the hint finds it in the log. */
+export function publishRoomEvent(app: App, event: RoomEvent): void {
+  app.bus.publish(roomTopic(event.roomId), event);
+}
+
+/** Events after `seq`, oldest first, at most `limit`. */
+export async function listRoomEvents(
+  app: App,
+  roomId: string,
+  { after, limit }: { readonly after: number; readonly limit: number },
+): Promise<RoomEvent[]> {
+  app.metrics.logReads.inc();
+  return await app.sql<RoomEvent[]>`
+    select room_id, seq, kind, actor_id, subject_id, data, created_at
+    from room_events
+    where room_id = ${roomId}
+      and seq > ${after}
+    order by seq
+    limit ${limit}`;
+}

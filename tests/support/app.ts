@@ -1,0 +1,137 @@
+/** The whole server under test, on port 0, and the people who use it. */
+import { strict as assert } from "node:assert";
+import { type Config, loadConfig } from "../../src/config.ts";
+import { type Parley, startParley } from "../../src/main.ts";
+import { createTestDatabase } from "./databases.ts";
+
+export interface TestApp extends AsyncDisposable {
+  readonly parley: Parley;
+  readonly app: Parley["app"];
+  readonly url: string;
+  readonly socketUrl: string;
+  /** Runs an operation over HTTP and returns its data. Fails on top-level errors. */
+  run<Data = Any>(query: string, variables?: object, as?: Person): Promise<Data>;
+  /** Runs an operation over HTTP and returns the whole answer with its status. */
+  post(body: object, as?: Person): Promise<Answer>;
+  /** Registers a person with a name of their own. */
+  signUp(name?: string): Promise<Person>;
+  /** Makes a public room of which all these people are members; the first is its owner. */
+  makeRoom(owner: Person, ...members: Person[]): Promise<TestRoom>;
+  send(as: Person, room: TestRoom, content: string): Promise<{ id: string; content: string; cursor: string }>;
+}
+
+/** JSON of an answer, looked into by a test. */
+// deno-lint-ignore no-explicit-any -- every test asks for another shape
+export type Any = any;
+
+export interface Person {
+  readonly id: string;
+  readonly username: string;
+  readonly password: string;
+  readonly token: string;
+  readonly refreshToken: string;
+}
+
+export interface TestRoom {
+  readonly id: string;
+  readonly slug: string;
+  /** Position at the time the room was made and everybody had joined. */
+  readonly cursor: string;
+}
+
+export interface Answer {
+  readonly status: number;
+  readonly body: { readonly data?: Any; readonly errors?: Any[] };
+}
+
+/** Starts a server on a database of its own; `env` overrides settings. */
+export async function startApp(env: Record<string, string> = {}): Promise<TestApp> {
+  await using stack = new AsyncDisposableStack();
+  const database = stack.use(await createTestDatabase());
+  const parley = stack.use(await startParley(testConfig({ ...database.config, ...env })));
+  const resources = stack.move();
+  return { ...clientOf(parley), [Symbol.asyncDispose]: () => resources.disposeAsync() };
+}
+
+export function testConfig(env: Record<string, string>): Config {
+  return loadConfig({
+    PORT: "0",
+    LOG_LEVEL: "error",
+    RATE_LIMITS: "off",
+    DRAIN_SECONDS: "5",
+    GRAPHIQL: "on",
+    INTROSPECTION: "on",
+    ...env,
+  });
+}
+
+function clientOf(parley: Parley): Omit<TestApp, typeof Symbol.asyncDispose> {
+  const origin = `127.0.0.1:${parley.server.port}`;
+  const url = `http://${origin}/graphql`;
+  const post = (body: object, as?: Person) => postJson(url, body, as);
+  const run = async (query: string, variables: object = {}, as?: Person) => {
+    const { body } = await post({ query, variables }, as);
+    assert.equal(body.errors, undefined, JSON.stringify(body.errors));
+    return body.data;
+  };
+  return {
+    parley,
+    app: parley.app,
+    url,
+    socketUrl: `ws://${origin}/graphql`,
+    run,
+    post,
+    async signUp(name = "person") {
+      const username = `${name}_${crypto.randomUUID().slice(0, 8)}`;
+      const password = "correct horse battery";
+      const input = { username, password, email: `${username}@example.com` };
+      const { register } = await run(REGISTER, { input });
+      assert.deepEqual(register.errors, []);
+      const { tokens, viewer } = register;
+      return { id: viewer.user.id, username, password, token: tokens.accessToken, refreshToken: tokens.refreshToken };
+    },
+    async makeRoom(owner, ...members) {
+      const { createRoom: { room } } = await run(
+        CREATE_ROOM,
+        { input: { name: `Room ${crypto.randomUUID()}` } },
+        owner,
+      );
+      for (const member of members) {
+        const { joinRoom } = await run(JOIN_ROOM, { input: { roomId: room.id } }, member);
+        assert.deepEqual(joinRoom.errors, []);
+      }
+      const { room: { eventCursor: cursor } } = await run(`query ($id: ID!) { room(id: $id) { eventCursor } }`, {
+        id: room.id,
+      }, owner);
+      return { id: room.id, slug: room.slug, cursor };
+    },
+    async send(as, room, content) {
+      const { sendMessage } = await run(SEND, { input: { roomId: room.id, content } }, as);
+      assert.deepEqual(sendMessage.errors, []);
+      return { ...sendMessage.messageEdge.node, cursor: sendMessage.messageEdge.cursor };
+    },
+  };
+}
+
+async function postJson(url: string, body: object, as?: Person): Promise<Answer> {
+  const response = await fetch(url, {
+    method: "POST",
+    headers: {
+      "content-type": "application/json",
+      accept: "application/graphql-response+json",
+      ...(as ? { authorization: `Bearer ${as.token}` } : {}),
+    },
+    body: JSON.stringify(body),
+  });
+  return { status: response.status, body: await response.json() };
+}
+
+const REGISTER = `mutation ($input: RegisterInput!) {
+  register(input: $input) { tokens { accessToken refreshToken } viewer { user { id } } errors { code message path } }
+}`;
+const CREATE_ROOM =
+  `mutation ($input: CreateRoomInput!) { createRoom(input: $input) { room { id slug } errors { code } } }`;
+const JOIN_ROOM = `mutation ($input: JoinRoomInput!) { joinRoom(input: $input) { member { id } errors { code } } }`;
+const SEND = `mutation ($input: SendMessageInput!) {
+  sendMessage(input: $input) { messageEdge { cursor node { id content } } errors { code message path } }
+}`;

@@ -1,0 +1,127 @@
+/** A fresh, migrated database for each app under test: copied from an image that is made once for each set of migrations. */
+import { createHash } from "node:crypto";
+import { join } from "node:path";
+import { openEmbeddedDatabase } from "../../src/platform/pglite.ts";
+import { listMigrations, migrate } from "../../src/platform/migrate.ts";
+import { type DatabaseAddress, openSql, type Sql } from "../../src/platform/sql.ts";
+
+/** Where the suite runs; unset: on the embedded database. */
+export const TEST_DATABASE_URL = Deno.env.get("TEST_DATABASE_URL") || null;
+
+export interface TestDatabase extends AsyncDisposable {
+  /** The part of the configuration that points to it. */
+  readonly config: { readonly DATA_DIR: string; readonly DATABASE_URL?: string; readonly JWT_SECRET?: string };
+}
+
+export function createTestDatabase(): Promise<TestDatabase> {
+  return TEST_DATABASE_URL === null ? createEmbedded() : createOnServer(TEST_DATABASE_URL);
+}
+
+async function createEmbedded(): Promise<TestDatabase> {
+  const image = await embeddedImage();
+  const dataDir = await Deno.makeTempDir({ prefix: "parley-" });
+  await copyDirectory(image, dataDir);
+  return {
+    config: { DATA_DIR: dataDir },
+    [Symbol.asyncDispose]: () => Deno.remove(dataDir, { recursive: true }),
+  };
+}
+
+async function createOnServer(url: string): Promise<TestDatabase> {
+  const template = await serverTemplate(url);
+  const name = `parley_${crypto.randomUUID().replaceAll("-", "")}`;
+  await asAdmin(url, (sql) => sql.unsafe(`create database ${name} template ${template}`));
+  const dataDir = await Deno.makeTempDir({ prefix: "parley-" });
+  return {
+    config: {
+      DATA_DIR: dataDir,
+      DATABASE_URL: withDatabase(url, name),
+      JWT_SECRET: "a secret for tests, 32 bytes or more",
+    },
+    async [Symbol.asyncDispose]() {
+      await asAdmin(url, (sql) => sql.unsafe(`drop database ${name} with (force)`));
+      await Deno.remove(dataDir, { recursive: true });
+    },
+  };
+}
+
+/** A data directory with all migrations applied. Test files run side by side, so it is built under a lock, once. */
+async function embeddedImage(): Promise<string> {
+  const root = join(Deno.env.get("TMPDIR") ?? "/tmp", "parley-test-images");
+  await Deno.mkdir(root, { recursive: true });
+  const image = join(root, await migrationsHash());
+  using lock = await Deno.open(join(root, "lock"), { create: true, write: true });
+  await lock.lock(true);
+  if (await exists(image)) return image;
+  const building = await Deno.makeTempDir({ dir: root });
+  {
+    await using database = await openEmbeddedDatabase(building);
+    await applyMigrations(database);
+  }
+  await Deno.rename(building, image);
+  return image;
+}
+
+async function serverTemplate(url: string): Promise<string> {
+  const template = `parley_template_${(await migrationsHash()).slice(0, 16)}`;
+  await asAdmin(url, async (sql) => {
+    await using _lock = await advisoryLock(sql);
+    const [existing] = await sql`select from pg_database where datname = ${template}`;
+    if (existing) return;
+    const building = `${template}_building`;
+    await sql.unsafe(`drop database if exists ${building} with (force)`);
+    await sql.unsafe(`create database ${building}`);
+    await applyMigrations({ url: withDatabase(url, building) });
+    await sql.unsafe(`alter database ${building} rename to ${template}`);
+  });
+  return template;
+}
+
+// Held by the one connection of this admin client until it is released.
+async function advisoryLock(sql: Sql): Promise<AsyncDisposable> {
+  await sql`select pg_advisory_lock(7265011)`;
+  return { [Symbol.asyncDispose]: async () => void await sql`select pg_advisory_unlock(7265011)` };
+}
+
+async function asAdmin(url: string, act: (sql: Sql) => Promise<unknown>): Promise<void> {
+  const sql = openSql({ url }, { onStatement: () => {}, poolSize: 1 });
+  try {
+    await act(sql);
+  } finally {
+    await sql.end();
+  }
+}
+
+async function applyMigrations(address: DatabaseAddress): Promise<void> {
+  const sql = openSql(address, { onStatement: () => {} });
+  try {
+    await migrate(sql);
+  } finally {
+    await sql.end();
+  }
+}
+
+async function migrationsHash(): Promise<string> {
+  const hash = createHash("sha256");
+  for (const { name, statements } of await listMigrations()) hash.update(name).update(statements);
+  return hash.digest("hex");
+}
+
+function withDatabase(url: string, name: string): string {
+  const changed = new URL(url);
+  changed.pathname = `/${name}`;
+  return changed.href;
+}
+
+async function copyDirectory(from: string, to: string): Promise<void> {
+  await Deno.mkdir(to, { recursive: true });
+  for await (const { name, isDirectory } of Deno.readDir(from)) {
+    const [source, target] = [join(from, name), join(to, name)];
+    if (isDirectory) await copyDirectory(source, target);
+    else await Deno.copyFile(source, target);
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  return await Deno.stat(path).then(() => true, () => false);
+}
