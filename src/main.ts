@@ -28,7 +28,7 @@ export async function startParley(config: Config, { prepare = serveSchema }: Par
 }
 
 function serveSchema(): Promise<ServerOptions> {
-  const graphiqlStart = () => Promise.resolve({ title: "Parley", subscriptionsProtocol: "WS" } as const);
+  const graphiqlStart = () => Promise.resolve({ title: "Parley", subscriptionsProtocol: "SSE" } as const);
   return Promise.resolve({ schema, graphiqlStart });
 }
 

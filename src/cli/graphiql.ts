@@ -13,31 +13,19 @@ export async function demoTabs(app: App): Promise<() => Promise<GraphiQLOptions>
   const roomId = room ? encodeId("room", room.id) : "";
   return async () => {
     const { accessToken } = await signAccessToken(app, viewer);
-    const headers = JSON.stringify({ Authorization: `Bearer ${accessToken}` }, null, 2);
-    const tab = (query: string, variables: object = {}) => ({
-      query,
-      headers,
-      variables: JSON.stringify(variables, null, 2),
-    });
     return {
       title: "Parley",
-      subscriptionsProtocol: "WS",
-      defaultHeaders: headers,
-      headers,
-      shouldPersistHeaders: false,
-      defaultTabs: [
-        tab(ROOM, { slug: DEMO_ROOM_SLUG }),
-        tab(FOLLOW, { roomId }),
-        tab(SEND, { input: { roomId, content: "Hello from GraphiQL" } }),
-        tab(VIEWER),
-      ],
+      subscriptionsProtocol: "SSE", // over WebSocket, GraphiQL does not send headers
+      // Not in the tabs: GraphiQL keeps those over a reload, when the token is long expired.
+      additionalHeaders: { Authorization: `Bearer ${accessToken}` },
+      defaultTabs: [ROOM, follow(roomId), send(roomId), VIEWER].map((query) => ({ query })),
     };
   };
 }
 
 const ROOM = `# A room with its newest messages. \`eventCursor\` is where to follow it from.
-query Room($slug: String!) {
-  roomBySlug(slug: $slug) {
+query Room {
+  roomBySlug(slug: "${DEMO_ROOM_SLUG}") {
     id
     title
     topic
@@ -61,9 +49,10 @@ query Room($slug: String!) {
 }
 `;
 
-const FOLLOW = `# Follows the room. Run it, then send from the next tab.
-subscription Follow($roomId: ID!, $after: String) {
-  roomEvents(roomId: $roomId, after: $after) {
+const follow = (roomId: string) =>
+  `# Follows the room. Run it, then send from another window. To resume, pass the last cursor as \`after\`.
+subscription Follow {
+  roomEvents(roomId: "${roomId}") {
     cursor
     events {
       __typename
@@ -89,9 +78,10 @@ subscription Follow($roomId: ID!, $after: String) {
 }
 `;
 
-const SEND = `# Sends a message. Add a \`clientMessageId\` and it is safe to retry.
-mutation Send($input: SendMessageInput!) {
-  sendMessage(input: $input) {
+const send = (roomId: string) =>
+  `# Sends a message. Add a \`clientMessageId\` and it is safe to retry.
+mutation Send {
+  sendMessage(input: { roomId: "${roomId}", content: "Hello from GraphiQL" }) {
     message {
       id
       content

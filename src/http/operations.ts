@@ -2,7 +2,7 @@
 import {
   createSourceEventStream,
   type DocumentNode,
-  execute,
+  executeRootSelectionSet,
   executeSubscriptionEvent,
   type ExecutionArgs,
   type ExecutionResult,
@@ -15,6 +15,9 @@ import {
   parse,
   specifiedRules,
   validate,
+  type ValidatedExecutionArgs,
+  type ValidatedSubscriptionArgs,
+  validateExecutionArgs,
   validateSubscriptionArgs,
   type ValidationRule,
 } from "graphql";
@@ -87,27 +90,33 @@ export function createOperations(app: App, schema: GraphQLSchema): Operations {
       return errors;
     },
     async execute(args) {
-      const errors = refuse(schema, args);
-      if (errors.length > 0) return { errors: errors.map((error) => reportError(app, error)) };
-      return reportResult(app, await execute({ ...args, schema }));
+      const validated = validateExecutionArgs({ ...args, schema });
+      const errors = "schema" in validated ? refuse(schema, args) : validated;
+      if (errors.length > 0) return reportErrors(errors);
+      return reportResult(app, await executeRootSelectionSet(validated as ValidatedExecutionArgs));
     },
     async subscribe(args) {
-      const errors = refuse(schema, args);
-      if (errors.length > 0) return { errors: errors.map((error) => reportError(app, error)) };
       const validated = validateSubscriptionArgs({ ...args, schema });
-      if (!("schema" in validated)) return reportResult(app, { errors: validated });
-      const source = await createSourceEventStream(validated);
-      if (!(Symbol.asyncIterator in source)) return reportResult(app, source);
-      if (source instanceof RoomSubscription) {
-        return { subscription: source, renderer: new OperationRenderer(app, validated) };
-      }
-      return mapSourceToResponseEvent(
-        validated,
-        source,
-        async (event) => reportResult(app, await executeSubscriptionEvent(event)),
-      );
+      const errors = "schema" in validated ? refuse(schema, args) : validated;
+      if (errors.length > 0) return reportErrors(errors);
+      return await open(validated as ValidatedSubscriptionArgs);
     },
   };
+
+  function reportErrors(errors: readonly unknown[]): ExecutionResult {
+    return { errors: errors.map((error) => reportError(app, error)) };
+  }
+
+  async function open(args: ValidatedSubscriptionArgs): Promise<Subscribed> {
+    const source = await createSourceEventStream(args);
+    if (!(Symbol.asyncIterator in source)) return reportResult(app, source);
+    if (source instanceof RoomSubscription) return { subscription: source, renderer: new OperationRenderer(app, args) };
+    return mapSourceToResponseEvent(
+      args,
+      source,
+      async (event) => reportResult(app, await executeSubscriptionEvent(event)),
+    );
+  }
 }
 
 /** Public operations that work with a bad token, because they are how one gets a good one. */
