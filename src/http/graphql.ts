@@ -1,6 +1,6 @@
 /** GraphQL over HTTP: Yoga speaks the protocol (POST, GET, SSE, GraphiQL), the operations are those of every transport. */
 import type { ExecutionArgs, GraphQLSchema } from "graphql";
-import { createYoga, type GraphiQLOptions, type Plugin } from "graphql-yoga";
+import { createYoga, type GraphiQLOptions, isAsyncIterable, type Plugin } from "graphql-yoga";
 import type { App } from "../app.ts";
 import { authenticate } from "../context.ts";
 import type { Connections } from "./connections.ts";
@@ -80,5 +80,9 @@ function pipeline(app: App, { operations, connections }: GraphQLParts): Plugin<S
           ? streamEvents(app, connections, { live: result, context: contextValue })
           : result;
       }),
+    // Yoga answers 406 to a client that does not accept event streams, and leaves the stream open.
+    onResultProcess: async ({ result, resultProcessor }) => {
+      if (resultProcessor === undefined && isAsyncIterable(result)) await result[Symbol.asyncIterator]().return?.();
+    },
   };
 }

@@ -13,7 +13,8 @@ const BEHIND_BYTES = 256 * 1024;
 const CAUGHT_UP_BYTES = 64 * 1024;
 /** A follower whose buffer has not shrunk for so long is cut off; it resumes with its cursor. */
 const STALLED_MS = 10_000;
-/** Encoded batches kept for followers who are a moment behind, in bytes of a group. */
+/** Encoded batches that a group keeps for followers who are a moment behind, and their size together. */
+const RECENT_BATCHES_MAX = 64;
 const RECENT_BYTES_MAX = 1024 * 1024;
 const RETRY_MS_MAX = 2_000;
 
@@ -224,7 +225,7 @@ export class Group {
     pending.then(
       ({ rendered }) => {
         this.#recentBytes += rendered.size;
-        if (this.#recentBytes > RECENT_BYTES_MAX) this.#forget();
+        if (this.#recentBytes > RECENT_BYTES_MAX || this.#recent.size > RECENT_BATCHES_MAX) this.#forget();
       },
       () => this.#recent.delete(from),
     );
