@@ -61,12 +61,12 @@ builder.objectField(Viewer, "sessions", (t) =>
     resolve: (_viewer, _args, ctx) => listSessions(ctx.app, requireViewer(ctx)),
   }));
 
-const signedIn = (about: string) => (t: PayloadBuilder<SignedIn>) => ({
+const signedIn = (about: string, account = "The account.") => (t: PayloadBuilder<SignedIn>) => ({
   tokens: t.field({ type: AuthTokens, nullable: true, description: about, resolve: ({ tokens }) => tokens }),
   viewer: t.field({
     type: Viewer,
     nullable: true,
-    description: "The account.",
+    description: account,
     resolve: ({ viewer }) => viewer?.userId,
   }),
 });
@@ -81,7 +81,7 @@ mutation("register", {
     clientName: t.string({ description: "Name of this client for the session list." }),
   }),
   resolve: async (input, ctx) => ctx.signIn(await register(ctx.app, ctx.ipAddress, input)),
-  fields: signedIn("Tokens of the new session."),
+  fields: signedIn("Tokens of the new session.", "The new account."),
 });
 
 mutation("login", {

@@ -34,7 +34,10 @@ export const builder = new SchemaBuilder<UserTypes>({
   relay: {
     nodeQueryOptions: false,
     nodesQueryOptions: false,
-    idFieldOptions: {},
+    idFieldOptions: {
+      description:
+        "Opaque, globally unique, stable, URL-safe id, e.g. `room_01jd3v5n0pf8ttwd9kzq0a3m6x`. Do not parse it.",
+    },
     nodeTypeOptions: { description: "An object with a globally unique id." },
     pageInfoTypeOptions: {
       description: "Relay pagination state. All four fields are exact in both paging directions.",

@@ -1,6 +1,8 @@
 /** Errors as data: what a mutation answers when it could not do what was asked. */
 import { AppError, type ErrorCode as Code, ERRORS } from "../src/errors.ts";
-import { builder } from "./builder.ts";
+import { builder, type SchemaTypes } from "./builder.ts";
+
+type FieldBuilder = Pick<PothosSchemaTypes.ObjectFieldBuilder<SchemaTypes, AppError>, "stringList">;
 
 const USER_CODES = Object.entries(ERRORS).filter(([, { type }]) => type !== null);
 
@@ -21,28 +23,53 @@ export const UserError = builder.interfaceRef<AppError>("UserError").implement({
       resolve: ({ code }) => code,
     }),
     message: t.exposeString("message", { description: "English text that may be shown to the user." }),
-    path: t.stringList({
-      nullable: true,
-      description: 'Path of the offending input field below `input`, e.g. ["email"] or ["options", "0"].',
-      resolve: ({ details }) => details.path ? [...details.path] : null,
-    }),
+    path: path(t, 'Path of the offending input field below `input`, e.g. ["email"] or ["options", "0"].'),
   }),
 });
 
-const error = (name: string, description: string) =>
-  builder.objectRef<AppError>(name).implement({ description, interfaces: [UserError] });
+function path(t: FieldBuilder, description: string) {
+  return t.stringList({
+    nullable: true,
+    description,
+    resolve: ({ details }) => details.path ? [...details.path] : null,
+  });
+}
 
-error("NotFoundError", "The object does not exist or the viewer may not know that it does.");
-error("ForbiddenError", "The viewer can see the object but may not do this to it.");
-error(
-  "ConflictError",
-  "The state of the object does not allow this now (name taken, already a member, edit window over).",
-);
+interface Described {
+  readonly description: string;
+  readonly code?: string;
+  readonly path?: string;
+}
 
-const InvalidInputError = error(
-  "InvalidInputError",
-  "The input was well-typed but not acceptable; bind it to the form field in `path`.",
-);
+const error = (name: string, about: Described) =>
+  builder.objectRef<AppError>(name).implement({
+    description: about.description,
+    interfaces: [UserError],
+    fields: (t) => ({
+      code: t.field({
+        type: ErrorCode,
+        description: about.code ?? "Stable machine-readable code.",
+        resolve: ({ code }) => code,
+      }),
+      path: path(t, about.path ?? "Path of the offending input field below `input`."),
+    }),
+  });
+
+error("NotFoundError", {
+  description: "The object does not exist or the viewer may not know that it does.",
+  path: "Path of the id below `input`.",
+});
+error("ForbiddenError", {
+  description: "The viewer can see the object but may not do this to it.",
+  path: "Path of the id below `input`.",
+});
+error("ConflictError", {
+  description: "The state of the object does not allow this now (name taken, already a member, edit window over).",
+});
+
+const InvalidInputError = error("InvalidInputError", {
+  description: "The input was well-typed but not acceptable; bind it to the form field in `path`.",
+});
 builder.objectField(InvalidInputError, "limit", (t) =>
   t.int({
     nullable: true,
@@ -50,7 +77,11 @@ builder.objectField(InvalidInputError, "limit", (t) =>
     resolve: ({ details }) => details.limit ?? null,
   }));
 
-const RateLimitedError = error("RateLimitedError", "The viewer did this too often; retry after the given time.");
+const RateLimitedError = error("RateLimitedError", {
+  description: "The viewer did this too often; retry after the given time.",
+  code: "Always `RATE_LIMITED` or `SLOW_MODE`.",
+  path: "Always `null`.",
+});
 builder.objectField(RateLimitedError, "retryAfterMs", (t) =>
   t.int({
     description: "Milliseconds to wait before the next try.",

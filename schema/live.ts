@@ -6,7 +6,7 @@ import type { RoomBatch } from "../src/live/fanout.ts";
 import type { LiveEvent } from "../src/live/room_stream.ts";
 import type { RemovalReason as Reason } from "../src/rooms/events.ts";
 import { listJoinedMembers, memberCursor } from "../src/rooms/members.ts";
-import { builder } from "./builder.ts";
+import { builder, type SchemaTypes } from "./builder.ts";
 import { Message, MessagePages } from "./messages.ts";
 import { Room, RoomMember, RoomMemberPages } from "./rooms.ts";
 import { User } from "./users.ts";
@@ -42,6 +42,9 @@ const RoomEvent = builder.interfaceRef<LiveEvent>("RoomEvent").implement({
 const event = (name: string, description: string) =>
   builder.objectRef<LiveEvent>(name).implement({ description, interfaces: [RoomEvent] });
 
+const countedRoom = (t: PothosSchemaTypes.ObjectFieldBuilder<SchemaTypes, LiveEvent>) =>
+  t.field({ type: Room, description: "The room, with the new `memberCount`.", resolve: ({ roomId }) => roomId });
+
 builder.objectFields(event("MessageSentEvent", "A message was sent."), (t) => ({
   message: t.field({ type: Message, description: "The message.", resolve: ({ subjectId }) => subjectId }),
   messageEdge: t.field({
@@ -63,6 +66,7 @@ builder.objectFields(event("MessageDeletedEvent", "A message was deleted; it is 
 }));
 
 builder.objectFields(event("MemberJoinedEvent", "Someone joined."), (t) => ({
+  room: countedRoom(t),
   member: t.loadable({
     type: RoomMember,
     description: "The new member.",
@@ -92,6 +96,7 @@ builder.objectFields(
     "Someone left or was removed. If it was the viewer, the stream completes after this event.",
   ),
   (t) => ({
+    room: countedRoom(t),
     removedMemberId: t.id({
       description: "Id of the membership that ended.",
       resolve: ({ data }) => encodeId("member", data?.memberId ?? ""),
@@ -105,9 +110,15 @@ builder.objectFields(
   }),
 );
 
-event(
-  "RoomResyncEvent",
-  "The cursor given in `after` is older than the event log. Refetch the room, then go on with this stream.",
+builder.objectFields(
+  event(
+    "RoomResyncEvent",
+    "The cursor given in `after` is older than the event log. Refetch the room, then go on with this stream.",
+  ),
+  (t) => ({
+    cursor: t.exposeString("cursor", { description: "Position to go on from." }),
+    actor: t.field({ type: User, nullable: true, description: "Always `null`.", resolve: () => null }),
+  }),
 );
 
 const RoomEventBatch = builder.objectRef<RoomBatch>("RoomEventBatch").implement({

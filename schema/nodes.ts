@@ -2,7 +2,7 @@
 import { brandWithType, type OutputType } from "@pothos/core";
 import type { App } from "../src/app.ts";
 import { listSessionsById } from "../src/auth/sessions.ts";
-import type { Viewer as ViewerClaims } from "../src/auth/tokens.ts";
+import type { Viewer as ViewerClaims } from "../src/auth/viewer.ts";
 import { type Context, requireViewer } from "../src/context.ts";
 import { AppError } from "../src/errors.ts";
 import { type IdPrefix, parseId } from "../src/lib/ids.ts";

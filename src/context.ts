@@ -2,7 +2,8 @@
 import DataLoader from "dataloader";
 import type { App } from "./app.ts";
 import type { SignedIn } from "./auth/sessions.ts";
-import { verifyAccessToken, type Viewer } from "./auth/tokens.ts";
+import { verifyAccessToken } from "./auth/tokens.ts";
+import type { Viewer } from "./auth/viewer.ts";
 import { AppError } from "./errors.ts";
 import { NeedsViewer } from "./live/fanout.ts";
 import type { Reader } from "./messages/messages.ts";

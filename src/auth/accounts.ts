@@ -14,7 +14,7 @@ import {
 import { hashPassword, requireStrongPassword, verifyPassword } from "./passwords.ts";
 import { announceEndedSessions } from "./revocations.ts";
 import { type Device, type SignedIn, startSession } from "./sessions.ts";
-import type { Viewer } from "./tokens.ts";
+import type { Viewer } from "./viewer.ts";
 
 const CLIENT_NAME_MAX = 100;
 

@@ -1,6 +1,6 @@
 /** Sessions that ended while their access tokens could still be valid, and who must be told. */
 import type { App } from "../app.ts";
-import type { Viewer } from "./tokens.ts";
+import type { Viewer } from "./viewer.ts";
 
 const TOPIC = "sessions:ended";
 

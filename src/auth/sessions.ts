@@ -5,7 +5,8 @@ import { AppError } from "../errors.ts";
 import { newId } from "../lib/ids.ts";
 import type { AccountRole } from "../users/users.ts";
 import { announceEndedSessions } from "./revocations.ts";
-import { type AccessToken, signAccessToken, type Viewer } from "./tokens.ts";
+import { type AccessToken, signAccessToken } from "./tokens.ts";
+import type { Viewer } from "./viewer.ts";
 
 /** A client that lost the answer may refresh again with the same token for this long; later it counts as theft. */
 const REUSE_GRACE_SECONDS = 10;

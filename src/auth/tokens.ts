@@ -3,21 +3,12 @@ import { errors, jwtVerify, SignJWT } from "jose";
 import { z } from "zod";
 import type { App } from "../app.ts";
 import { AppError } from "../errors.ts";
-import type { AccountRole } from "../users/users.ts";
 import { revocations } from "./revocations.ts";
+import type { Viewer } from "./viewer.ts";
 
 const ISSUER = "parley";
 const AUDIENCE = "parley";
 const TYPE = "at+jwt"; // RFC 9068
-
-/** Who is asking: what an access token says. */
-export interface Viewer {
-  readonly userId: string;
-  readonly sessionId: string;
-  readonly role: AccountRole;
-  /** When the access token expires, in milliseconds since 1970. */
-  readonly expiresAtMs: number;
-}
 
 const Claims = z.object({
   sub: z.uuid(),

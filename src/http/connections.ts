@@ -1,7 +1,7 @@
 /** Everything long-lived that clients have open on this node, sockets and SSE streams alike: how many there may be, and
  * how all of them are sent away when the node drains. */
 import type { App } from "../app.ts";
-import type { Viewer } from "../auth/tokens.ts";
+import type { Viewer } from "../auth/viewer.ts";
 import { AppError } from "../errors.ts";
 
 /** Connections sent away at once while draining, and the most to wait between two batches: clients of one room must not

@@ -24,7 +24,7 @@ import {
 import { createComplexityRule } from "@pothos/plugin-complexity";
 import { createLRUCache } from "graphql-yoga";
 import type { App } from "../app.ts";
-import type { Viewer } from "../auth/tokens.ts";
+import type { Viewer } from "../auth/viewer.ts";
 import { ViewerContext } from "../context.ts";
 import type { AppError } from "../errors.ts";
 import { RoomSubscription } from "../live/follow.ts";

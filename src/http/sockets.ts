@@ -6,7 +6,7 @@ import type { ExecutionArgs, ExecutionResult } from "graphql";
 import { GRAPHQL_TRANSPORT_WS_PROTOCOL, makeServer, type Server } from "graphql-ws";
 import type { App } from "../app.ts";
 import { watchSession } from "../auth/revocations.ts";
-import type { Viewer } from "../auth/tokens.ts";
+import type { Viewer } from "../auth/viewer.ts";
 import { authenticate } from "../context.ts";
 import { AppError } from "../errors.ts";
 import type { Connections } from "./connections.ts";

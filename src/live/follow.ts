@@ -1,6 +1,6 @@
 /** Following one room from a cursor: what a subscription to `roomEvents` is, whatever carries it. */
 import type { App } from "../app.ts";
-import type { Viewer } from "../auth/tokens.ts";
+import type { Viewer } from "../auth/viewer.ts";
 import { parseEventCursor } from "../lib/event_cursors.ts";
 import { noSuchRoom, requireMember } from "../rooms/members.ts";
 import type { EndReason, Follower, Renderer, RoomBatch, Sink } from "./fanout.ts";

@@ -1,6 +1,6 @@
 /** Changing what was said: edits by the author, deletions that leave a tombstone. */
 import type { App } from "../app.ts";
-import type { Viewer } from "../auth/tokens.ts";
+import type { Viewer } from "../auth/viewer.ts";
 import { AppError } from "../errors.ts";
 import { publishRoomEvent, type RoomEvent } from "../rooms/events.ts";
 import { type Member, requireMember } from "../rooms/members.ts";

@@ -1,6 +1,6 @@
 /** Messages: what they are, and the rows behind every way to reach one. */
 import type { App } from "../app.ts";
-import type { Viewer } from "../auth/tokens.ts";
+import type { Viewer } from "../auth/viewer.ts";
 import type { RoomRole } from "../rooms/events.ts";
 import { isModerator } from "../rooms/members.ts";
 

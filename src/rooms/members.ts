@@ -1,6 +1,6 @@
 /** Memberships. A `Member` is the key to a room: what happens inside asks for one, and only this file gives it out. */
 import type { App } from "../app.ts";
-import type { Viewer } from "../auth/tokens.ts";
+import type { Viewer } from "../auth/viewer.ts";
 import { AppError } from "../errors.ts";
 import { parseEventCursor } from "../lib/event_cursors.ts";
 import { newId } from "../lib/ids.ts";

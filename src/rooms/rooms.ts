@@ -1,5 +1,5 @@
 /** Rooms: making them and finding them. Who may see what is decided here; a private room does not exist for strangers. */
-import type { Viewer } from "../auth/tokens.ts";
+import type { Viewer } from "../auth/viewer.ts";
 import type { App } from "../app.ts";
 import { AppError } from "../errors.ts";
 import { newId } from "../lib/ids.ts";
