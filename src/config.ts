@@ -1,5 +1,6 @@
 /** Settings from the environment, read and checked once. The only file that looks at `Deno.env`. */
 import { z } from "zod";
+import { StartError } from "./errors.ts";
 
 const flag = z.enum(["on", "off", "true", "false", "1", "0"]).transform((text) => ["on", "true", "1"].includes(text));
 const count = (min: number, max: number) =>
@@ -66,9 +67,7 @@ export interface Config {
 }
 
 /** Names every bad variable at once, never its value: it may be a secret. */
-export class ConfigError extends Error {
-  override readonly name = "ConfigError";
-
+export class ConfigError extends StartError {
   constructor(readonly problems: readonly string[]) {
     super(["Cannot start: the configuration is not valid", ...problems.map((problem) => `  ${problem}`)].join("\n"));
   }
@@ -77,16 +76,15 @@ export class ConfigError extends Error {
 /** Throws `ConfigError`. Variables that are set but empty count as unset, as in most env files. */
 export function loadConfig(env: Readonly<Record<string, string>> = Deno.env.toObject()): Config {
   const parsed = Environment.safeParse(Object.fromEntries(Object.entries(env).filter(([, value]) => value !== "")));
-  if (!parsed.success) {
-    throw new ConfigError(parsed.error.issues.map((issue) => `${issue.path.join(".")}: ${issue.message}`));
+  const problems = parsed.error?.issues.map(({ path, message }) => `${path.join(".")}: ${message}`) ?? [];
+  if (env.DATABASE_URL && !env.JWT_SECRET) {
+    problems.push(
+      "JWT_SECRET: required with DATABASE_URL, so that all nodes accept the same tokens; try `openssl rand -hex 32`",
+    );
   }
+  if (!parsed.success || problems.length > 0) throw new ConfigError(problems);
   const { data } = parsed;
   const embedded = data.DATABASE_URL === undefined;
-  if (!embedded && data.JWT_SECRET === undefined) {
-    throw new ConfigError([
-      "JWT_SECRET: required with DATABASE_URL, so that all nodes accept the same tokens; try `openssl rand -hex 32`",
-    ]);
-  }
   return {
     host: data.HOST,
     port: data.PORT,

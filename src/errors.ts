@@ -93,6 +93,11 @@ export interface ErrorDetails {
   readonly cause?: unknown;
 }
 
+/** The server cannot start, for a reason that its operator can mend: only the message is printed. */
+export class StartError extends Error {
+  override readonly name = "StartError";
+}
+
 /** An expected failure: `code` for programs, `message` ("Cannot do this: because") for people. */
 export class AppError extends Error {
   override readonly name = "AppError";

@@ -2,7 +2,8 @@
 import { schema } from "../schema/schema.ts";
 import { type App, createApp } from "./app.ts";
 import { revocations } from "./auth/revocations.ts";
-import { type Config, ConfigError, loadConfig } from "./config.ts";
+import { type Config, loadConfig } from "./config.ts";
+import { StartError } from "./errors.ts";
 import { type RunningServer, type ServerOptions, startHttpServer } from "./http/server.ts";
 import { keepRetention } from "./live/retention.ts";
 
@@ -48,10 +49,8 @@ export async function runUntilSignal(start: () => Promise<Parley>): Promise<void
     await signal;
     parley.app.log.info("Draining");
   } catch (error) {
-    if (!(error instanceof Error)) throw error;
-    Deno.stderr.writeSync(
-      new TextEncoder().encode(`${error instanceof ConfigError ? error.message : error.stack ?? error}\n`),
-    );
+    if (!(error instanceof StartError)) throw error;
+    Deno.stderr.writeSync(new TextEncoder().encode(`${error.message}\n`));
     Deno.exit(1);
   }
   Deno.exit(0); // a client that does not read would keep its connection, and so the process, for ever

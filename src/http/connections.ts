@@ -8,11 +8,13 @@ import { AppError } from "../errors.ts";
  * all knock at the next node in the same instant. */
 const DRAIN_BATCH = 200;
 const DRAIN_PAUSE_MS = 250;
+/** How long a client may take to hear that it is sent away; a dead one never does. */
+const FAREWELL_MS = 1_000;
 const RETRY_MS = 5_000;
 
 export interface Connection {
-  /** The node drains: tell the client to come back elsewhere. */
-  sendAway(): void;
+  /** The node drains: tells the client to come back elsewhere. Resolves when the client has heard it. */
+  sendAway(): Promise<void>;
 }
 
 export class Connections {
@@ -49,14 +51,19 @@ export class Connections {
     };
   }
 
-  /** Sends everybody away, in batches with random pauses. Resolves when the last has been told. */
+  /** Sends everybody away, in batches with random pauses. Resolves when all have heard it, but for dead ones. */
   async drain(): Promise<void> {
     this.#isDraining = true;
     const all = [...this.#open];
+    const farewells: Promise<void>[] = [];
     for (let start = 0; start < all.length; start += DRAIN_BATCH) {
       if (start > 0) await new Promise((resolve) => setTimeout(resolve, Math.random() * DRAIN_PAUSE_MS));
-      for (const connection of all.slice(start, start + DRAIN_BATCH)) connection.sendAway();
+      for (const connection of all.slice(start, start + DRAIN_BATCH)) farewells.push(connection.sendAway());
     }
+    const { promise: patience, resolve } = Promise.withResolvers<void>();
+    const timer = setTimeout(resolve, FAREWELL_MS);
+    await Promise.race([Promise.all(farewells), patience]);
+    clearTimeout(timer);
   }
 }
 

@@ -49,7 +49,9 @@ export function streamEvents(
   cleanUp.defer(() => live.subscription.cancel());
   try {
     cleanUp.defer(
-      connections.open({ sendAway: () => end(new AppError("UNAVAILABLE", "Cannot go on: this node shuts down")) }),
+      connections.open({
+        sendAway: () => Promise.resolve(end(new AppError("UNAVAILABLE", "Cannot go on: this node shuts down"))),
+      }),
     );
     if (context.viewer) {
       cleanUp.defer(connections.claim(context.viewer));

@@ -1,6 +1,7 @@
 /** The HTTP server: routes, health, and an orderly end. */
 import type { GraphQLSchema } from "graphql";
 import type { App } from "../app.ts";
+import { StartError } from "../errors.ts";
 import { createAddressReader } from "./addresses.ts";
 import { Connections } from "./connections.ts";
 import { createGraphQLHandler, type GraphiQLStart } from "./graphql.ts";
@@ -71,7 +72,7 @@ function listen(app: App, route: Deno.ServeHandler<Deno.NetAddr>): Deno.HttpServ
     return Deno.serve({ hostname: host, port, onListen: () => {}, onError }, route);
   } catch (error) {
     if (!(error instanceof Deno.errors.AddrInUse)) throw error;
-    throw new Error(`Cannot listen on ${host}:${port}: the port is taken; stop what uses it or set PORT`, {
+    throw new StartError(`Cannot listen on ${host}:${port}: the port is taken; stop what uses it or set PORT`, {
       cause: error,
     });
   }

@@ -107,6 +107,7 @@ class SocketConnection {
   #viewer: Viewer | null = null;
   #isClosed = false;
   readonly #cleanUp = new DisposableStack();
+  readonly #gone = Promise.withResolvers<void>();
 
   constructor(
     private readonly app: App,
@@ -126,7 +127,10 @@ class SocketConnection {
       onMessage: (listener) => handle = listener,
     }, { connection: this });
     this.#cleanUp.defer(() => app.background(closed(1000, "")));
-    socket.onclose = () => this.#finish();
+    socket.onclose = () => {
+      this.#finish();
+      this.#gone.resolve();
+    };
     socket.onerror = () => {}; // `onclose` follows
     socket.onmessage = ({ data }) => {
       if (this.#isClosed) return;
@@ -140,7 +144,7 @@ class SocketConnection {
       );
     };
     try {
-      this.#cleanUp.defer(connections.open({ sendAway: () => this.close("draining") }));
+      this.#cleanUp.defer(connections.open({ sendAway: () => this.#sendAway() }));
     } catch {
       this.close(connections.isDraining ? "draining" : "unavailable");
     }
@@ -207,6 +211,11 @@ class SocketConnection {
       },
       [Symbol.asyncDispose]: async () => void await stop(),
     };
+  }
+
+  #sendAway(): Promise<void> {
+    this.close("draining");
+    return this.#gone.promise;
   }
 
   // Cleans up at once: `onclose` may never come from a peer that has stopped reading.

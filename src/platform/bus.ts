@@ -30,9 +30,10 @@ export class MemoryBus implements Bus {
   subscribe(topic: string, listener: BusListener): Promise<() => void> {
     const listeners = this.#listeners.get(topic) ?? new Set();
     this.#listeners.set(topic, listeners);
-    listeners.add(listener);
+    const own: BusListener = (message) => listener(message); // subscribed twice, a listener is heard twice
+    listeners.add(own);
     return Promise.resolve(() => {
-      listeners.delete(listener);
+      listeners.delete(own);
       if (listeners.size === 0 && this.#listeners.get(topic) === listeners) this.#listeners.delete(topic);
     });
   }

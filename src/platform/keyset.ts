@@ -102,6 +102,7 @@ function opaqueCodec<Row>({ name, key }: Pick<Keyset<Row>, "name" | "key">): Cur
   };
 }
 
+const TIMESTAMP = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
 const UUID = /^[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$/;
 
 const isOfType = (values: readonly unknown[]) => ([, type]: readonly [string, KeyType], index: number): boolean => {
@@ -110,10 +111,11 @@ const isOfType = (values: readonly unknown[]) => ([, type]: readonly [string, Ke
     case "uuid":
       return typeof value === "string" && UUID.test(value);
     case "timestamptz":
-      return typeof value === "string" && !Number.isNaN(Date.parse(value));
+      return typeof value === "string" && TIMESTAMP.test(value) && !Number.isNaN(Date.parse(value));
     case "text":
       return typeof value === "string" && !value.includes("\0");
     case "int":
+      return Number.isInteger(value) && Math.abs(Number(value)) < 2 ** 31;
     case "bigint":
       return Number.isSafeInteger(value);
     default:

@@ -1,4 +1,5 @@
 /** Brings the database up to date: numbered SQL files, each applied once, whole or not at all, by one node at a time. */
+import { StartError } from "../errors.ts";
 import { isViolationOf, type Sql } from "./sql.ts";
 
 const MIGRATIONS_DIR = new URL("../../migrations/", import.meta.url);
@@ -44,7 +45,7 @@ export async function migrate(sql: Sql): Promise<string[]> {
   while (true) {
     const [{ last }] = await sql<[{ last: number }]>`select coalesce(max(id), 0)::int as last from migrations`;
     if (last > newest) {
-      throw new Error(
+      throw new StartError(
         `Cannot use the database: it is at migration ${last}, newer than this release (${newest}); upgrade Parley`,
       );
     }

@@ -1,6 +1,7 @@
 /** The embedded database: Postgres compiled to WebAssembly in a thread of its own, reached over a Unix socket like any
  * other Postgres, so that there is one way to talk SQL. One connection only: with more, pglite-socket mixes up portals. */
 import { join, resolve } from "node:path";
+import { StartError } from "../errors.ts";
 
 export interface EmbeddedDatabase extends AsyncDisposable {
   readonly socketPath: string;
@@ -11,13 +12,13 @@ const SOCKET_PATH_BYTES_MAX = 103;
 
 /** Creates the cluster on first use (several seconds). Throws when another server has the directory open. */
 export async function openEmbeddedDatabase(dataDir: string): Promise<EmbeddedDatabase> {
-  await Deno.mkdir(dataDir, { recursive: true, mode: 0o700 });
   const socketPath = join(dataDir, "postgres.sock");
   if (new TextEncoder().encode(socketPath).length > SOCKET_PATH_BYTES_MAX) {
-    throw new Error(
+    throw new StartError(
       `Cannot open the embedded database: the path ${socketPath} is too long for a socket, choose a shorter DATA_DIR`,
     );
   }
+  await Deno.mkdir(dataDir, { recursive: true, mode: 0o700 });
   const lock = await lockDirectory(dataDir);
   try {
     await Deno.remove(socketPath).catch(() => {}); // left behind by a server that was killed
@@ -43,7 +44,7 @@ async function lockDirectory(dataDir: string): Promise<Deno.FsFile> {
   const file = await Deno.open(join(dataDir, "lock"), { create: true, write: true });
   if (await file.tryLock(true)) return file;
   file.close();
-  throw new Error(
+  throw new StartError(
     `Cannot open the embedded database: another Parley server uses ${resolve(dataDir)}; stop it or set DATA_DIR`,
   );
 }

@@ -4,9 +4,13 @@ import { type Config, loadConfig } from "../../src/config.ts";
 import { type Parley, startParley } from "../../src/main.ts";
 import { createTestDatabase } from "./databases.ts";
 
-export interface TestApp extends AsyncDisposable {
+export interface TestApp extends Api, AsyncDisposable {
   readonly parley: Parley;
   readonly app: Parley["app"];
+}
+
+/** A running server as its clients see it, wherever it runs. */
+export interface Api {
   readonly url: string;
   readonly socketUrl: string;
   /** Runs an operation over HTTP and returns its data. Fails on top-level errors. */
@@ -50,7 +54,12 @@ export async function startApp(env: Record<string, string> = {}): Promise<TestAp
   const database = stack.use(await createTestDatabase());
   const parley = stack.use(await startParley(testConfig({ ...database.config, ...env })));
   const resources = stack.move();
-  return { ...clientOf(parley), [Symbol.asyncDispose]: () => resources.disposeAsync() };
+  return {
+    ...apiAt(parley.server.port),
+    parley,
+    app: parley.app,
+    [Symbol.asyncDispose]: () => resources.disposeAsync(),
+  };
 }
 
 export function testConfig(env: Record<string, string>): Config {
@@ -65,8 +74,8 @@ export function testConfig(env: Record<string, string>): Config {
   });
 }
 
-function clientOf(parley: Parley): Omit<TestApp, typeof Symbol.asyncDispose> {
-  const origin = `127.0.0.1:${parley.server.port}`;
+export function apiAt(port: number): Api {
+  const origin = `127.0.0.1:${port}`;
   const url = `http://${origin}/graphql`;
   const post = (body: object, as?: Person) => postJson(url, body, as);
   const run = async (query: string, variables: object = {}, as?: Person) => {
@@ -75,8 +84,6 @@ function clientOf(parley: Parley): Omit<TestApp, typeof Symbol.asyncDispose> {
     return body.data;
   };
   return {
-    parley,
-    app: parley.app,
     url,
     socketUrl: `ws://${origin}/graphql`,
     run,
