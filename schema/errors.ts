@@ -1,8 +1,11 @@
 /** Errors as data: what a mutation answers when it could not do what was asked. */
-import { AppError, type ErrorCode as Code, ERRORS } from "../src/errors.ts";
+import { type AppError, type ErrorCode as Code, ERRORS } from "../src/errors.ts";
 import { builder, type SchemaTypes } from "./builder.ts";
 
-type FieldBuilder = Pick<PothosSchemaTypes.ObjectFieldBuilder<SchemaTypes, AppError>, "stringList">;
+type FieldBuilder = Pick<PothosSchemaTypes.ObjectFieldBuilder<SchemaTypes, Failure>, "stringList">;
+
+/** An `AppError` as data. Not the error itself: graphql throws every `Error` that it meets in a result. */
+export type Failure = Pick<AppError, "code" | "message" | "details">;
 
 const USER_CODES = Object.entries(ERRORS).filter(([, { type }]) => type !== null);
 
@@ -11,7 +14,7 @@ const ErrorCode = builder.enumType("ErrorCode", {
   values: Object.fromEntries(USER_CODES.map(([code, { description }]) => [code, { value: code as Code, description }])),
 });
 
-export const UserError = builder.interfaceRef<AppError>("UserError").implement({
+export const UserError = builder.interfaceRef<Failure>("UserError").implement({
   description:
     "An expected, user-facing failure of a mutation. `errors { code message path }` is enough for most clients.",
   resolveType: ({ code }) => ERRORS[code].type,
@@ -42,7 +45,7 @@ interface Described {
 }
 
 const error = (name: string, about: Described) =>
-  builder.objectRef<AppError>(name).implement({
+  builder.objectRef<Failure>(name).implement({
     description: about.description,
     interfaces: [UserError],
     fields: (t) => ({

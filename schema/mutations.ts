@@ -4,10 +4,10 @@ import { clearAllDataLoaders } from "@pothos/plugin-dataloader";
 import type { Context } from "../src/context.ts";
 import { AppError, ERRORS } from "../src/errors.ts";
 import { builder, type SchemaTypes } from "./builder.ts";
-import { UserError } from "./errors.ts";
+import { type Failure, UserError } from "./errors.ts";
 
 type Payload<Result> = { readonly [Key in keyof Result]?: Result[Key] | null } & {
-  readonly errors: readonly AppError[];
+  readonly errors: readonly Failure[];
 };
 
 export type PayloadBuilder<Result> = PothosSchemaTypes.ObjectFieldBuilder<SchemaTypes, Payload<Result>>;
@@ -65,9 +65,8 @@ async function settle<Result extends object>(ctx: Context, act: () => MaybePromi
   try {
     return { ...await act(), errors: [] };
   } catch (error) {
-    if (error instanceof AppError && ERRORS[error.code].type !== null) {
-      return { errors: [error] } as unknown as Payload<Result>;
-    }
-    throw error;
+    if (!(error instanceof AppError) || ERRORS[error.code].type === null) throw error;
+    const { code, message, details } = error;
+    return { errors: [{ code, message, details }] } as unknown as Payload<Result>;
   }
 }

@@ -3,15 +3,8 @@ import { type Context, requireViewer } from "../src/context.ts";
 import { encodeEventCursor } from "../src/lib/event_cursors.ts";
 import { encodeId, findId } from "../src/lib/ids.ts";
 import { parsePage } from "../src/lib/pages.ts";
-import {
-  joinRoom,
-  kickMember,
-  leaveRoom,
-  listMembers,
-  type Member,
-  pageMembers,
-  requireMember,
-} from "../src/rooms/members.ts";
+import { joinRoom, kickMember, leaveRoom } from "../src/rooms/join.ts";
+import { listMembers, type Member, pageMembers, requireMember } from "../src/rooms/members.ts";
 import {
   createRoom,
   findRoomBySlug,

@@ -3,7 +3,8 @@ import type { App } from "../app.ts";
 import { register } from "../auth/accounts.ts";
 import { type SignedIn, startSession } from "../auth/sessions.ts";
 import { sendMessage } from "../messages/send.ts";
-import { joinRoom, requireMember } from "../rooms/members.ts";
+import { joinRoom } from "../rooms/join.ts";
+import { requireMember } from "../rooms/members.ts";
 import { createRoom, type Room } from "../rooms/rooms.ts";
 import { findUserByUsername } from "../users/users.ts";
 

@@ -80,12 +80,14 @@ export function createOperations(app: App, schema: GraphQLSchema): Operations {
     parse(text) {
       const known = documents.get(text);
       if (known) return known;
-      const document = parse(text, { maxTokens: TOKENS_MAX });
+      const document = parseWithin(TOKENS_MAX, text);
       if (text.length <= DOCUMENT_CHARACTERS_MAX) documents.set(text, document);
       return document;
     },
     validate(document) {
-      const errors = findings.get(document) ?? validate(schema, document, rules);
+      const known = findings.get(document);
+      if (known) return known;
+      const errors = validate(schema, document, rules).map((error) => withCode(error, "GRAPHQL_VALIDATION_FAILED"));
       findings.set(document, errors);
       return errors;
     },
@@ -148,6 +150,27 @@ function isSignIn(document: DocumentNode, operationName: string | null | undefin
     operation.selectionSet.selections.every((field) =>
       field.kind === Kind.FIELD && SIGN_IN_FIELDS.has(field.name.value)
     );
+}
+
+function parseWithin(tokensMax: number, text: string): DocumentNode {
+  try {
+    return parse(text, { maxTokens: tokensMax });
+  } catch (error) {
+    if (!(error instanceof GraphQLError)) throw error;
+    if (/more than \d+ tokens/.test(error.message)) throw tooLarge("it has too many tokens", tokensMax);
+    throw withCode(error, "GRAPHQL_PARSE_FAILED");
+  }
+}
+
+function withCode(error: GraphQLError, code: string): GraphQLError {
+  if (error.extensions.code !== undefined) return error;
+  const { message, nodes = null, source = null, positions = null } = error;
+  return new GraphQLError(message, {
+    nodes,
+    source,
+    positions,
+    extensions: { code, http: { status: 400, spec: true } },
+  });
 }
 
 function tooLarge(state: string, limit: number): GraphQLError {

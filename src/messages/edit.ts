@@ -3,7 +3,7 @@ import type { App } from "../app.ts";
 import type { Viewer } from "../auth/viewer.ts";
 import { AppError } from "../errors.ts";
 import { publishRoomEvent, type RoomEvent } from "../rooms/events.ts";
-import { type Member, requireMember } from "../rooms/members.ts";
+import { lockMember, type Member, requireMember } from "../rooms/members.ts";
 import { canDelete, canEdit, listVisibleMessages, type Message } from "./messages.ts";
 import { parseContent } from "./send.ts";
 
@@ -56,8 +56,7 @@ function notEditable(): AppError {
   return new AppError("NOT_EDITABLE", "Cannot edit the message: it was deleted", { path: ["messageId"] });
 }
 
-/** Sets the content (`null` deletes) and logs it; `null` where the message was deleted meanwhile or the member removed.
- * Locks the member, then the message, then the room: the order of every statement, so none can deadlock. */
+/** Sets the content (`null` deletes) and logs it; `null` where the message was deleted meanwhile or the member removed. */
 async function changeMessage(
   app: App,
   member: Member,
@@ -65,12 +64,7 @@ async function changeMessage(
 ): Promise<Message | null> {
   const kind = content === null ? "MESSAGE_DELETED" : "MESSAGE_EDITED";
   const [changed] = await app.sql<(Message & { eventSeq: number; eventAt: Date })[]>`
-    with member as (
-      select room_id, user_id
-      from members
-      where room_id = ${member.roomId}
-        and user_id = ${member.userId}
-      for key share
+    with member as (${lockMember(app, member)}
     ), target as (
       select messages.id
       from messages

@@ -6,7 +6,7 @@ import { newId } from "../lib/ids.ts";
 import { requireText } from "../lib/texts.ts";
 import { isViolationOf } from "../platform/sql.ts";
 import { publishRoomEvent, type RoomEvent } from "../rooms/events.ts";
-import { type Member, notAMember } from "../rooms/members.ts";
+import { lockMember, type Member, notAMember } from "../rooms/members.ts";
 import type { Message } from "./messages.ts";
 
 const CLIENT_MESSAGE_ID_MAX = 64;
@@ -51,15 +51,9 @@ function parseDraft(app: App, member: Member, input: SendInput): Draft {
   return { content, clientMessageId, requestHash };
 }
 
-// The member row is locked before the room (`key share`: sends don't hinder each other, a removal waits or wins).
 async function appendMessage(app: App, member: Member, draft: Draft): Promise<{ message: Message; event: RoomEvent }> {
   const [row] = await app.sql<Message[]>`
-    with member as (
-      select room_id, user_id
-      from members
-      where room_id = ${member.roomId}
-        and user_id = ${member.userId}
-      for key share
+    with member as (${lockMember(app, member)}
     ), room as (
       update rooms
       set last_seq = last_seq + 1,
