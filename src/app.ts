@@ -40,6 +40,7 @@ export async function createApp(config: Config): Promise<App> {
   if (applied.length > 0) log.info("Migrated the database", { applied });
 
   const jwtSecret = config.jwtSecret ?? await readOrCreateSecret(config.dataDir);
+  const limits = stack.use(createLimits(config.rateLimits));
   const pending = new Set<Promise<unknown>>();
   const singles = new Map<unknown, AsyncDisposable>();
   stack.defer(async () => {
@@ -51,7 +52,7 @@ export async function createApp(config: Config): Promise<App> {
     jwtSecret,
     sql,
     bus: new MemoryBus(log),
-    limits: createLimits(config.rateLimits),
+    limits,
     metrics,
     log,
     once<T extends AsyncDisposable>(create: (app: App) => T): T {

@@ -21,13 +21,13 @@ const LIMITS = {
 
 export type LimitName = keyof typeof LIMITS;
 
-export interface Limits {
+export interface Limits extends Disposable {
   /** Counts one operation of `key`. Throws RATE_LIMITED with `retryAfterMs`. */
   take(name: LimitName, key: string): Promise<void>;
 }
 
 export function createLimits(enabled: boolean): Limits {
-  if (!enabled) return { take: () => Promise.resolve() };
+  if (!enabled) return { take: () => Promise.resolve(), [Symbol.dispose]: () => {} };
   const limiters = new Map(
     Object.entries(LIMITS).map(([name, { points, seconds }]) => [
       name,
@@ -49,6 +49,10 @@ export function createLimits(enabled: boolean): Limits {
           },
         );
       }
+    },
+    [Symbol.dispose]() {
+      // Each counted key holds a timer of its own.
+      for (const limiter of limiters.values()) for (const { key } of limiter.dump().storage) limiter.delete(key);
     },
   };
 }

@@ -45,5 +45,6 @@ export function assertGapless(events: readonly Any[], from: number, to: number):
 
 // What the client of graphql-ws throws when its socket is gone: the close event, or the error before it.
 function isConnectionLost(error: unknown): boolean {
-  return error instanceof CloseEvent || error instanceof ErrorEvent || (error instanceof Event && error.type === "error");
+  return error instanceof CloseEvent || error instanceof ErrorEvent ||
+    (error instanceof Event && error.type === "error");
 }

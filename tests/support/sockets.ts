@@ -76,6 +76,15 @@ export class RawSocket implements AsyncDisposable {
     }
   }
 
+  /** Why it was closed. Fails as soon as a frame of this type shows that it was not. */
+  async closedUnless(type: string): Promise<Goodbye> {
+    while (this.#goodbye === null) {
+      if (this.#frames.some((frame) => frame.type === type)) throw new Error(`Not closed: ${type} came instead`);
+      await this.#change.promise;
+    }
+    return this.#goodbye;
+  }
+
   /** Runs one query or mutation, or reads the one result of a subscription that is refused. */
   async ask(query: string, variables: object = {}): Promise<Answer["body"]> {
     const id = crypto.randomUUID();
