@@ -6,7 +6,7 @@ import RelayPlugin from "@pothos/plugin-relay";
 import type { GraphQLResolveInfo } from "graphql";
 import { GraphQLDateTimeISO, GraphQLEmailAddress } from "graphql-scalars";
 import type { Context } from "../src/context.ts";
-import { PAGE_SIZE_MAX, type PageArgs } from "../src/lib/pages.ts";
+import { PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX, type PageArgs } from "../src/lib/pages.ts";
 import type { Reader } from "../src/messages/messages.ts";
 
 interface UserTypes {
@@ -116,9 +116,10 @@ export function pageArgs(first?: number) {
   };
 }
 
-/** What a page costs: its size times what is selected of a row. */
+/** What a page costs: its size times what is selected of a row. A size above the limit is left to `parsePage` to refuse. */
 export function pageComplexity(args: PageArgs): { field: number; multiplier: number } {
-  return { field: 1, multiplier: Math.max(1, args.last ?? args.first ?? 50) };
+  const size = args.last ?? args.first ?? PAGE_SIZE_DEFAULT;
+  return { field: 1, multiplier: Math.min(Math.max(1, size), PAGE_SIZE_MAX) };
 }
 
 /** Resolver of a field that depends on who asks: `fill` is pure and synchronous, so that a live batch that is executed

@@ -17,6 +17,8 @@ import { type Device, type SignedIn, startSession } from "./sessions.ts";
 import type { Viewer } from "./viewer.ts";
 
 const CLIENT_NAME_MAX = 100;
+/** Characters of an unknown login that are remembered to limit guesses. */
+const LOGIN_KEY_MAX = 254;
 
 export interface RegisterInput {
   readonly username: string;
@@ -50,11 +52,12 @@ export async function logIn(app: App, ipAddress: string | null, input: LoginInpu
   const login = input.login.trim().toLowerCase();
   const device = parseDevice(ipAddress, input.clientName);
   await app.limits.take("loginAddress", ipAddress ?? "unknown");
-  await app.limits.take("loginAccount", login.slice(0, 254));
   const [user] = await app.sql<{ id: string; role: AccountRole; passwordHash: string }[]>`
     select id, role, password_hash
     from users
     where ${login.includes("@") ? app.sql`email` : app.sql`username`} = ${login.replaceAll("\0", "")}`;
+  // By the account, not by how it was named: handle and address are one counter.
+  await app.limits.take("loginAccount", user?.id ?? login.slice(0, LOGIN_KEY_MAX));
   const isRight = await verifyPassword(user?.passwordHash ?? null, input.password);
   if (user === undefined || !isRight) {
     throw new AppError("INVALID_CREDENTIALS", "Cannot sign in: unknown login or wrong password", {

@@ -1,11 +1,12 @@
 /** GraphQL over HTTP: Yoga speaks the protocol (POST, GET, SSE, GraphiQL), the operations are those of every transport. */
-import type { ExecutionArgs, GraphQLSchema } from "graphql";
+import { type ExecutionArgs, GraphQLError, type GraphQLSchema } from "graphql";
 import { createYoga, type GraphiQLOptions, isAsyncIterable, type Plugin } from "graphql-yoga";
 import type { App } from "../app.ts";
 import { authenticate } from "../context.ts";
 import type { Connections } from "./connections.ts";
 import { streamEvents } from "./event_streams.ts";
 import { OperationContext, type Operations } from "./operations.ts";
+import { isAllowedOrigin } from "./origins.ts";
 import { reportError } from "./reports.ts";
 
 /** Bytes of one JSON request. */
@@ -37,12 +38,13 @@ export function createGraphQLHandler(app: App, parts: GraphQLParts): GraphQLHand
     maxRequestBodySize: BODY_BYTES_MAX,
     multipart: false,
     batching: false,
-    cors: { origin: [...app.config.allowedOrigins], credentials: false, methods: ["GET", "POST", "OPTIONS"] },
+    cors: (request) =>
+      isAllowedOrigin(app, request.headers.get("origin")) &&
+      { origin: [...app.config.allowedOrigins], credentials: false, methods: ["GET", "POST", "OPTIONS"] },
     graphiql: app.config.graphiql && graphiqlStart,
     // 9 MB, so only loaded when somebody looks.
     renderGraphiQL: async (options) => (await import("@graphql-yoga/render-graphiql")).renderGraphiQL(options),
     landingPage: false,
-    healthCheckEndpoint: "/graphql/health",
     logging: false,
     fetchAPI: {
       Request,
@@ -68,6 +70,9 @@ function pipeline(app: App, { operations, connections }: GraphQLParts): Plugin<S
     contextValue: (args.contextValue as ServerContext).operation,
   });
   return {
+    onRequestParse({ request, url }) {
+      if (request.method === "GET") requireJson(url.searchParams.get("variables"));
+    },
     onParse: ({ setParseFn }) =>
       setParseFn((source) => operations.parse(typeof source === "string" ? source : source.body)),
     onValidate: ({ setValidationFn }) => setValidationFn((_schema, document) => operations.validate(document)),
@@ -85,4 +90,14 @@ function pipeline(app: App, { operations, connections }: GraphQLParts): Plugin<S
       if (resultProcessor === undefined && isAsyncIterable(result)) await result[Symbol.asyncIterator]().return?.();
     },
   };
+}
+
+/** Yoga parses `?variables=` without catching. Throws BAD_REQUEST. */
+function requireJson(text: string | null): void {
+  try {
+    JSON.parse(text || "null");
+  } catch {
+    const extensions = { code: "BAD_REQUEST", http: { status: 400, spec: true } };
+    throw new GraphQLError("Cannot read the request: `variables` is not JSON", { extensions });
+  }
 }

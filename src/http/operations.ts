@@ -66,6 +66,8 @@ export type Subscribed = LiveOperation | AsyncGenerator<ExecutionResult> | Execu
 export interface Operations {
   /** Throws a `GraphQLError` for a syntax error or more than 2,000 tokens. */
   parse(text: string): DocumentNode;
+  /** Throws a `GraphQLError` where the name fits none of the operations, or is missing and there are several. */
+  select(document: DocumentNode, operationName: string | null | undefined): void;
   validate(document: DocumentNode): readonly GraphQLError[];
   execute(args: ExecutionArgs): Promise<ExecutionResult>;
   subscribe(args: ExecutionArgs): Promise<Subscribed>;
@@ -74,6 +76,8 @@ export interface Operations {
 export function createOperations(app: App, schema: GraphQLSchema): Operations {
   const documents = createLRUCache<DocumentNode>({ max: DOCUMENTS_MAX });
   const findings = new WeakMap<DocumentNode, readonly GraphQLError[]>();
+  // Where the schema is private, "did you mean" must not tell it piece by piece.
+  const hideSuggestions = !app.config.introspection;
   const rules = [...specifiedRules, aliasLimit, ...(app.config.introspection ? [] : [NoSchemaIntrospectionCustomRule])];
 
   return {
@@ -84,21 +88,28 @@ export function createOperations(app: App, schema: GraphQLSchema): Operations {
       if (text.length <= DOCUMENT_CHARACTERS_MAX) documents.set(text, document);
       return document;
     },
+    select(document, operationName) {
+      if (getOperationAST(document, operationName)) return;
+      const extensions = { code: "OPERATION_RESOLUTION_FAILURE", http: { status: 400, spec: true } };
+      throw new GraphQLError("Cannot run the operation: `operationName` does not say which one", { extensions });
+    },
     validate(document) {
       const known = findings.get(document);
       if (known) return known;
-      const errors = validate(schema, document, rules).map((error) => withCode(error, "GRAPHQL_VALIDATION_FAILED"));
+      const errors = validate(schema, document, rules, { hideSuggestions }).map((error) =>
+        withCode(error, "GRAPHQL_VALIDATION_FAILED")
+      );
       findings.set(document, errors);
       return errors;
     },
     async execute(args) {
-      const validated = validateExecutionArgs({ ...args, schema });
+      const validated = validateExecutionArgs({ ...args, schema, hideSuggestions });
       const errors = "schema" in validated ? refuse(schema, args) : validated;
       if (errors.length > 0) return reportErrors(errors);
       return reportResult(app, await executeRootSelectionSet(validated as ValidatedExecutionArgs));
     },
     async subscribe(args) {
-      const validated = validateSubscriptionArgs({ ...args, schema });
+      const validated = validateSubscriptionArgs({ ...args, schema, hideSuggestions });
       const errors = "schema" in validated ? refuse(schema, args) : validated;
       if (errors.length > 0) return reportErrors(errors);
       return await open(validated as ValidatedSubscriptionArgs);

@@ -10,6 +10,7 @@ import type { Viewer } from "../auth/viewer.ts";
 import { authenticate } from "../context.ts";
 import { AppError } from "../errors.ts";
 import type { Connections } from "./connections.ts";
+import { isAllowedOrigin } from "./origins.ts";
 import { type LiveOperation, OperationContext, type Operations } from "./operations.ts";
 import { formatForSocket, reportError } from "./reports.ts";
 
@@ -28,6 +29,7 @@ const CLOSE = {
   draining: [1012, "This node shuts down, reconnect"],
   unavailable: [1013, "Try again later"],
   slowConsumer: [4013, "Reads too slowly, resume with your cursor"],
+  badRequest: [4400, "Invalid message received"],
   forbidden: [4403, "Forbidden"],
 } as const satisfies Record<string, readonly [code: number, reason: string]>;
 
@@ -59,10 +61,6 @@ export function createSockets(app: App, operations: Operations, connections: Con
   };
 }
 
-function isAllowedOrigin({ config }: App, origin: string | null): boolean {
-  return origin === null || config.allowedOrigins.includes("*") || config.allowedOrigins.includes(origin);
-}
-
 interface Extra {
   readonly connection: SocketConnection;
 }
@@ -83,6 +81,7 @@ function createProtocol(app: App, operations: Operations, connections: Connectio
         const document = operations.parse(query);
         const errors = operations.validate(document);
         if (errors.length > 0) return errors;
+        operations.select(document, operationName);
         const contextValue = extra.connection.newContext();
         return { document, operationName, variableValues: variables, contextValue } as unknown as ExecutionArgs;
       } catch (error) {
@@ -138,6 +137,8 @@ class SocketConnection {
       if (Buffer.byteLength(data) > INBOUND_BYTES_MAX) return this.close("frameTooLarge");
       app.background(
         handle(data).catch((error) => {
+          // A message that only servers send: graphql-ws throws where for other misuse it closes.
+          if (String(error).includes("Unexpected message of type")) return this.close("badRequest");
           app.log.error("Socket message failed", { error });
           this.close("unavailable");
         }),

@@ -1,8 +1,9 @@
 /** Relay page arguments, checked once for every connection. Pure; `platform/keyset.ts` reads the rows. */
 import { AppError } from "../errors.ts";
 
-/** Rows of one page at most. */
+/** Rows of one page at most, and where the client leaves it open. */
 export const PAGE_SIZE_MAX = 100;
+export const PAGE_SIZE_DEFAULT = 50;
 
 export interface PageArgs {
   readonly first?: number | null | undefined;
@@ -22,7 +23,7 @@ export interface Page {
 /** `last` wins over `first`, which most fields default. Throws BAD_USER_INPUT for a size below 0 or above 100. */
 export function parsePage(args: PageArgs): Page {
   const fromEnd = args.last !== null && args.last !== undefined;
-  const size = (fromEnd ? args.last : args.first) ?? PAGE_SIZE_MAX;
+  const size = (fromEnd ? args.last : args.first) ?? PAGE_SIZE_DEFAULT;
   const name = fromEnd ? "last" : "first";
   if (size < 0) throw new AppError("BAD_USER_INPUT", `Cannot read the page: \`${name}\` is ${size}, below 0`);
   if (size > PAGE_SIZE_MAX) {

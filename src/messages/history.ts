@@ -2,12 +2,11 @@
 import type { App } from "../app.ts";
 import { AppError } from "../errors.ts";
 import { encodeEventCursor, parseEventCursor } from "../lib/event_cursors.ts";
-import { type Connection, type Page, type PageArgs, parsePage } from "../lib/pages.ts";
+import { type Connection, type Page, PAGE_SIZE_DEFAULT, type PageArgs, parsePage } from "../lib/pages.ts";
 import { type CursorCodec, readPage } from "../platform/keyset.ts";
 import type { Member } from "../rooms/members.ts";
 import type { Message } from "./messages.ts";
 
-const PAGE_SIZE_DEFAULT = 50;
 const AROUND_SIZE_DEFAULT = 25;
 
 export interface HistoryArgs extends PageArgs {

@@ -65,8 +65,9 @@ export class RoomFollower implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.batches.return?.();
+    const returned = this.batches.return?.(); // waits for a batch that is asked for, which closing the socket ends
     await this.#client.dispose();
+    await returned;
   }
 }
 

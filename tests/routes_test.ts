@@ -1,0 +1,130 @@
+/** What the server answers beside the API: health, metrics, GraphiQL, and which origins may read it. */
+import { strict as assert } from "node:assert";
+import { startApp, type TestApp } from "./support/app.ts";
+import { HandmadeUpgrade, PROTOCOL } from "./support/sockets.ts";
+
+const at = ({ url }: TestApp, path: string) => new URL(path, url).href;
+
+Deno.test("/healthz says that the process lives, /readyz that it can serve", async () => {
+  await using app = await startApp();
+  for (const [path, status] of [["/healthz", "ok"], ["/readyz", "ready"]] as const) {
+    const response = await fetch(at(app, path));
+    assert.deepEqual([response.status, await response.json()], [200, { status }], path);
+  }
+});
+
+Deno.test("while a node drains it lives but is not ready, until its last client has gone", async () => {
+  await using app = await startApp();
+  // A peer that never answers the closing frame keeps the drain waiting for as long as the test looks.
+  using peer = await HandmadeUpgrade.send(app, { "Sec-WebSocket-Protocol": PROTOCOL });
+  assert.equal(peer.status, 101);
+  const drained = app.parley.server.drain();
+  assert.equal(await peer.closeCode(), 1012);
+  const ready = await fetch(at(app, "/readyz"));
+  assert.deepEqual([ready.status, await ready.json()], [503, { status: "draining" }]);
+  const alive = await fetch(at(app, "/healthz"));
+  assert.deepEqual([alive.status, await alive.json()], [200, { status: "ok" }]);
+  peer.hangUp();
+  await drained;
+});
+
+Deno.test("/metrics speaks the Prometheus text format and counts what happens", async () => {
+  await using app = await startApp();
+  const read = async () => {
+    const response = await fetch(at(app, "/metrics"));
+    assert.match(response.headers.get("content-type") ?? "", /^text\/plain; version=0\.0\.4/);
+    const text = await response.text();
+    assert.match(text, /^# TYPE parley_sockets gauge$/m);
+    return Number(/^parley_sql_statements_total (\d+)$/m.exec(text)?.[1]);
+  };
+  const before = await read();
+  await app.run("{ publicRooms { nodes { id } } }");
+  assert.ok(await read() > before);
+});
+
+Deno.test("an unknown path is a 404 that says where the API is", async () => {
+  await using app = await startApp();
+  for (const path of ["/nothing", "/graphql/", "/graphql/health", "/favicon.ico", "/%2e%2e/etc/passwd"]) {
+    const response = await fetch(at(app, path));
+    assert.equal(response.status, 404, path);
+    assert.equal(response.headers.get("content-type"), "application/json");
+    assert.match((await response.json()).error, /the API is at \/graphql$/);
+  }
+});
+
+Deno.test("/ leads a browser to GraphiQL where there is one, and names the API where there is none", async () => {
+  {
+    await using app = await startApp({ GRAPHIQL: "on" });
+    const response = await fetch(at(app, "/"), { redirect: "manual" });
+    await response.body?.cancel();
+    assert.deepEqual([response.status, response.headers.get("location")], [302, "/graphql"]);
+  }
+  await using app = await startApp({ GRAPHIQL: "off" });
+  const response = await fetch(at(app, "/"), { redirect: "manual" });
+  assert.deepEqual([response.status, await response.json()], [200, { name: "Parley", graphql: "/graphql" }]);
+});
+
+Deno.test("GraphiQL is one HTML page that loads nothing from elsewhere", async () => {
+  await using app = await startApp({ GRAPHIQL: "on" });
+  const response = await fetch(app.url, { headers: { accept: "text/html" } });
+  assert.equal(response.status, 200);
+  assert.match(response.headers.get("content-type") ?? "", /^text\/html/);
+  const page = await response.text();
+  assert.match(page, /<!doctype html>/i);
+  assert.match(page, /<title>Parley<\/title>/);
+  const inlined = /(?<=<(script|style)[^>]*>).*?(?=<\/\1>)/gs;
+  const loaded = [...page.replace(inlined, "").matchAll(/\b(?:src|href)\s*=\s*"(.{0,80})/g)].map(([, target]) =>
+    target
+  );
+  assert.deepEqual(loaded.filter((target) => !target?.startsWith("data:")), []);
+  const styles = page.match(/(?<=<style[^>]*>).*?(?=<\/style>)/gs) ?? [];
+  for (const style of styles) assert.doesNotMatch(style, /@import|url\(["']?(?:https?:)?\/\//);
+  assert.doesNotMatch(page, /unpkg\.com|jsdelivr\.net|esm\.sh|cdnjs\.|googleapis\.com/);
+});
+
+Deno.test("without GRAPHIQL a browser gets no page", async () => {
+  await using app = await startApp({ GRAPHIQL: "off" });
+  const response = await fetch(app.url, { headers: { accept: "text/html" } });
+  assert.notEqual(response.status, 200);
+  assert.doesNotMatch(await response.text(), /<html/i);
+});
+
+Deno.test("only allowed origins may read answers, and none is trusted with cookies", async () => {
+  await using app = await startApp({ ALLOWED_ORIGINS: "https://chat.example, https://admin.example" });
+  const asks = { "access-control-request-method": "POST", "access-control-request-headers": "authorization" };
+  const ask = async (origin: string, method: string) => {
+    const { status, headers, body } = await fetch(app.url, {
+      method,
+      headers: { origin, "content-type": "application/json", ...(method === "OPTIONS" ? asks : {}) },
+      ...(method === "POST" ? { body: `{ "query": "{ __typename }" }` } : {}),
+    });
+    await body?.cancel();
+    assert.ok(status === 200 || status === 204, `${status}`);
+    assert.notEqual(headers.get("access-control-allow-credentials"), "true");
+    return headers;
+  };
+  for (const method of ["OPTIONS", "POST"]) {
+    for (const origin of ["https://chat.example", "https://admin.example"]) {
+      const headers = await ask(origin, method);
+      assert.equal(headers.get("access-control-allow-origin"), origin, method);
+      assert.match(headers.get("vary") ?? "", /origin/i, "a cache must not give it to another origin");
+      if (method === "OPTIONS") assert.match(headers.get("access-control-allow-headers") ?? "", /authorization/);
+    }
+    for (const origin of ["https://evil.example", "https://chat.example.evil.example", "http://chat.example", "null"]) {
+      const allowed = (await ask(origin, method)).get("access-control-allow-origin");
+      assert.ok(allowed !== origin && allowed !== "*", `${method} from ${origin}: ${allowed}`);
+    }
+  }
+});
+
+Deno.test("by default every origin may read answers: tokens travel in headers, not in cookies", async () => {
+  await using app = await startApp();
+  const response = await fetch(app.url, {
+    method: "POST",
+    headers: { origin: "https://any.example", "content-type": "application/json" },
+    body: `{ "query": "{ __typename }" }`,
+  });
+  await response.body?.cancel();
+  assert.ok(["*", "https://any.example"].includes(response.headers.get("access-control-allow-origin") ?? ""));
+  assert.notEqual(response.headers.get("access-control-allow-credentials"), "true");
+});
