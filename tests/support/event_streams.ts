@@ -7,12 +7,10 @@ export class EventStream implements AsyncDisposable {
   private constructor(
     /** Every result; ends with the stream. */
     readonly results: AsyncGenerator<Any>,
-    private readonly body: ReadableStream<Uint8Array>,
-    private readonly connection: AbortController,
+    private readonly body: ReadableStreamDefaultReader<Uint8Array>,
   ) {}
 
   static async open(app: Pick<Api, "url">, as: Person, body: object): Promise<EventStream> {
-    const connection = new AbortController();
     const response = await fetch(app.url, {
       method: "POST",
       headers: {
@@ -21,10 +19,10 @@ export class EventStream implements AsyncDisposable {
         authorization: `Bearer ${as.token}`,
       },
       body: JSON.stringify(body),
-      signal: connection.signal,
     });
     if (response.body === null) throw new Error("The answer has no body");
-    return new EventStream(readResults(response.body), response.body, connection);
+    const reader = response.body.getReader();
+    return new EventStream(readResults(reader), reader);
   }
 
   static follow(
@@ -55,24 +53,22 @@ export class EventStream implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    if (!this.body.locked) await this.body.cancel(); // nothing was ever read
-    this.connection.abort();
+    await this.body.cancel();
     await this.results.return(undefined);
   }
 }
 
-async function* readResults(body: ReadableStream<Uint8Array>): AsyncGenerator<Any> {
+async function* readResults(body: ReadableStreamDefaultReader<Uint8Array>): AsyncGenerator<Any> {
+  const decoder = new TextDecoder();
   let text = "";
-  try {
-    for await (const chunk of body.pipeThrough(new TextDecoderStream() as TransformStream<Uint8Array, string>)) {
-      const blocks = (text + chunk).split("\n\n");
-      text = blocks.pop() ?? "";
-      for (const block of blocks) {
-        const [, data] = /^event: next\ndata: (.*)$/s.exec(block) ?? [];
-        if (data !== undefined) yield JSON.parse(data);
-      }
+  while (true) {
+    const { value, done } = await body.read();
+    if (done) return;
+    const blocks = (text + decoder.decode(value, { stream: true })).split("\n\n");
+    text = blocks.pop() ?? "";
+    for (const block of blocks) {
+      const [, data] = /^event: next\ndata: (.*)$/s.exec(block) ?? [];
+      if (data !== undefined) yield JSON.parse(data);
     }
-  } catch (error) {
-    if (!(error instanceof DOMException && error.name === "AbortError")) throw error;
   }
 }
