@@ -110,7 +110,7 @@ export function pageArgs(first?: number) {
         .first,
     after: builder.args((t) => ({ after: t.string({ description: "Only rows after this cursor." }) })).after,
     last: builder.args((t) => ({
-      last: t.int({ description: `Rows from the end, up to ${PAGE_SIZE_MAX}; wins over \`first\`.` }),
+      last: t.int({ description: `Rows from the end, up to ${PAGE_SIZE_MAX}; instead of \`first\`.` }),
     })).last,
     before: builder.args((t) => ({ before: t.string({ description: "Only rows before this cursor." }) })).before,
   };

@@ -80,7 +80,11 @@ builder.objectFields(Room, (t) => ({
       asMember(
         ctx,
         room,
-        (member) => pageMessages(ctx.app, member, { ...page, around: around && findId("message", around) }),
+        (member) =>
+          pageMessages(ctx.app, member, {
+            ...page,
+            around: around === null || around === undefined ? undefined : findId("message", around),
+          }),
       ),
   }),
 }));

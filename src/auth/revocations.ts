@@ -63,8 +63,9 @@ export class Revocations implements AsyncDisposable {
   /** Calls `onEnd` once when the session ends (or has ended), unless the returned function is called before. */
   watch(sessionId: string, onEnd: () => void): () => void {
     if (this.isRevoked(sessionId)) {
-      onEnd();
-      return () => {};
+      let isWatched = true;
+      queueMicrotask(() => isWatched && onEnd());
+      return () => isWatched = false;
     }
     const watchers = this.#watchers.get(sessionId) ?? new Set();
     this.#watchers.set(sessionId, watchers);
@@ -89,6 +90,12 @@ export class Revocations implements AsyncDisposable {
     this.#endedUntil.set(sessionId, now + this.app.config.accessTokenTtlSeconds * 1000);
     const watchers = this.#watchers.get(sessionId);
     this.#watchers.delete(sessionId);
-    for (const onEnd of watchers ?? []) onEnd();
+    for (const onEnd of watchers ?? []) {
+      try {
+        onEnd();
+      } catch (error) {
+        this.app.log.error("Cannot end what a session had open", { error }); // the others must end all the same
+      }
+    }
   }
 }

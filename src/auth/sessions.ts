@@ -182,6 +182,7 @@ export async function revokeOtherSessions(app: App, viewer: Viewer): Promise<str
     where user_id = ${viewer.userId}
       and id <> ${viewer.sessionId}
       and ended_at is null
+      and expires_at > now()
     returning id`;
   const ids = ended.map(({ id }) => id);
   announceEndedSessions(app, ids);

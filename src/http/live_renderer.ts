@@ -12,7 +12,7 @@ import { type Context, type FieldPath, SharedContext, ViewerContext, type Viewer
 import { NeedsViewer, type Rendered, type Renderer, type RoomBatch } from "../live/fanout.ts";
 import type { Reader } from "../messages/messages.ts";
 import { isAway } from "../platform/sql.ts";
-import { reportResult, rootCause } from "./reports.ts";
+import { formatErrors, reportResult, rootCause } from "./reports.ts";
 
 /** What all subscriptions with one document have in common. */
 interface Plan {
@@ -30,6 +30,8 @@ export class OperationRenderer implements Renderer {
   readonly #plan: Plan;
   readonly #operation: string;
   readonly #context: Context;
+  /** Whether `key` was given out for one viewer only. */
+  #isPersonal = false;
 
   constructor(private readonly app: App, private readonly args: ValidatedSubscriptionArgs) {
     const { document } = args;
@@ -44,11 +46,15 @@ export class OperationRenderer implements Renderer {
   }
 
   key(): string {
-    return this.#plan.isPersonal ? `${this.#context.viewer?.userId} ${this.#operation}` : this.#operation;
+    this.#isPersonal = this.#plan.isPersonal;
+    return this.#isPersonal ? `${this.#context.viewer?.userId} ${this.#operation}` : this.#operation;
   }
 
   async render(batch: RoomBatch): Promise<Rendered> {
-    return this.#plan.isPersonal ? await this.#renderForViewer(batch) : await this.#renderForAll(batch);
+    if (this.#isPersonal) return await this.#renderForViewer(batch);
+    // Learned in another room: this group is still shared, and must not see through the eyes of one of its members.
+    if (this.#plan.isPersonal) throw new NeedsViewer();
+    return await this.#renderForAll(batch);
   }
 
   async #renderForAll(batch: RoomBatch): Promise<Rendered> {
@@ -75,28 +81,31 @@ export class OperationRenderer implements Renderer {
     // While the database is away the events must wait, not arrive as errors.
     const away = result.errors?.map(rootCause).find(isAway);
     if (away) throw away;
-    return context instanceof SharedContext && context.neededViewer ? result : reportResult(this.app, result);
+    if (context instanceof SharedContext && context.neededViewer) return result;
+    const reported = reportResult(this.app, result);
+    // A batch without data has no cursor either: the next one would hide that something is missing.
+    if (!reported.data) throw new Error("A live batch could not be executed", { cause: reported.errors });
+    return reported;
   }
 }
 
 /** Encodes once. Slots become marks in the JSON, so that a reader's values go in without encoding the rest again. */
 function encode(result: ExecutionResult, slots: readonly ViewerSlot<unknown>[]): Rendered {
   const filled = slots.filter((slot, index) => mark(result.data, slot.path, MARK + index));
-  const json = JSON.stringify(result);
+  const json = JSON.stringify(result.errors ? { ...result, errors: formatErrors(result.errors) } : result);
   if (filled.length === 0) return { size: json.length, bodyFor: () => json };
   const parts = json.split(MARKED);
-  const bodies = new Map<string, string>();
+  let last = { key: "", body: "" }; // most readers in a row have the same values
   return {
     size: json.length,
     bodyFor(reader: Reader) {
       // `split` with a group puts the slot's number between the pieces.
-      const values = parts.map((part, index) =>
+      const filledParts = parts.map((part, index) =>
         index % 2 === 0 ? part : JSON.stringify(slots[Number(part)]?.fill(reader))
       );
-      const key = values.filter((_, index) => index % 2 === 1).join();
-      const body = bodies.get(key) ?? values.join("");
-      bodies.set(key, body);
-      return body;
+      const key = filledParts.filter((_, index) => index % 2 === 1).join();
+      if (last.body === "" || last.key !== key) last = { key, body: filledParts.join("") };
+      return last.body;
     },
   };
 }
@@ -127,6 +136,7 @@ function findCursorVariables(document: DocumentNode): ReadonlySet<string> {
   let depth = 0;
   visit(document, {
     VariableDefinition: () => false,
+    FragmentDefinition: { enter: () => void depth++, leave: () => void depth-- }, // what is in there is not at the root
     SelectionSet: { enter: () => void depth++, leave: () => void depth-- },
     Argument: ({ name, value }) => {
       if (depth === 1 && name.value === "after" && value.kind === Kind.VARIABLE) count(cursors, value.name.value);

@@ -19,7 +19,10 @@ export function reportError(app: App, error: unknown): GraphQLError {
       positions: error.positions ?? null,
     }
     : {};
-  if (cause instanceof GraphQLError) return new GraphQLError(cause.message, { ...at, extensions: codeOf(cause) });
+  // graphql found the fault in the document or its variables. Without a node, it is a result that it could not encode.
+  if (cause instanceof GraphQLError && cause.nodes) {
+    return new GraphQLError(cause.message, { ...at, extensions: codeOf(cause) });
+  }
   if (cause instanceof AppError) {
     const { limit, retryAfterMs, path } = cause.details;
     const extensions = { ...withCode(cause.code), ...defined({ limit, retryAfterMs, inputPath: path }) };
@@ -43,8 +46,8 @@ export function reportResult(app: App, result: ExecutionResult): ExecutionResult
     : { ...result, errors: result.errors.map((error) => reportError(app, error)) };
 }
 
-/** Errors as they go over a socket: without what is only meant for HTTP. */
-export function formatForSocket(errors: readonly (GraphQLError | GraphQLFormattedError)[]): GraphQLFormattedError[] {
+/** Errors as they go over a socket or a stream: without what is only meant for HTTP. */
+export function formatErrors(errors: readonly (GraphQLError | GraphQLFormattedError)[]): GraphQLFormattedError[] {
   return errors.map((error) => {
     const { extensions: { http: _, ...extensions } = {}, ...rest } = error instanceof GraphQLError
       ? error.toJSON()
@@ -64,7 +67,6 @@ function withCode(code: ErrorCode): Record<string, unknown> {
   return { code, http: { status: ERRORS[code].status, spec: true } };
 }
 
-// graphql itself found the fault: a variable, an argument or the document is wrong.
 function codeOf({ extensions }: GraphQLError): Record<string, unknown> {
   return typeof extensions.code === "string" ? { ...extensions } : withCode("BAD_USER_INPUT");
 }

@@ -12,7 +12,7 @@ import { AppError } from "../errors.ts";
 import type { Connections } from "./connections.ts";
 import { isAllowedOrigin } from "./origins.ts";
 import { type LiveOperation, OperationContext, type Operations } from "./operations.ts";
-import { formatForSocket, reportError } from "./reports.ts";
+import { formatErrors, reportError } from "./reports.ts";
 
 /** Bytes of one frame from a client. */
 const INBOUND_BYTES_MAX = 64 * 1024;
@@ -92,9 +92,8 @@ function createProtocol(app: App, operations: Operations, connections: Connectio
     subscribe: async (args) => await operations.subscribe(args) as ExecutionResult,
     onOperation: ({ extra }, id, _payload, _args, result) =>
       isLive(result) ? extra.connection.stream(id, result) : undefined,
-    onNext: (_ctx, _id, _payload, _args, { data = null, errors }) =>
-      errors && { data, errors: formatForSocket(errors) },
-    onError: (_ctx, _id, _payload, errors) => formatForSocket(errors),
+    onNext: (_ctx, _id, _payload, _args, { data = null, errors }) => errors && { data, errors: formatErrors(errors) },
+    onError: (_ctx, _id, _payload, errors) => formatErrors(errors),
   });
 }
 
@@ -105,7 +104,10 @@ function isLive(result: object): result is LiveOperation {
 class SocketConnection {
   #viewer: Viewer | null = null;
   #isClosed = false;
+  /** What ends with the decision to close, and what only when the peer has gone: one that has stopped reading never
+   * answers, so it must go on counting against the quotas. */
   readonly #cleanUp = new DisposableStack();
+  readonly #places = new DisposableStack();
   readonly #gone = Promise.withResolvers<void>();
 
   constructor(
@@ -117,7 +119,7 @@ class SocketConnection {
   run(server: Server<Extra>, connections: Connections): void {
     const { app, socket } = this;
     app.metrics.sockets.inc();
-    this.#cleanUp.defer(() => app.metrics.sockets.dec());
+    this.#places.defer(() => app.metrics.sockets.dec());
     let handle = (_text: string) => Promise.resolve();
     const closed = server.opened({
       protocol: GRAPHQL_TRANSPORT_WS_PROTOCOL, // Deno leaves `socket.protocol` empty on the server's side
@@ -128,6 +130,7 @@ class SocketConnection {
     this.#cleanUp.defer(() => app.background(closed(1000, "")));
     socket.onclose = () => {
       this.#finish();
+      this.#places.dispose();
       this.#gone.resolve();
     };
     socket.onerror = () => {}; // `onclose` follows
@@ -145,7 +148,7 @@ class SocketConnection {
       );
     };
     try {
-      this.#cleanUp.defer(connections.open({ sendAway: () => this.#sendAway() }));
+      this.#places.defer(connections.open({ sendAway: () => this.#sendAway() }));
     } catch {
       this.close(connections.isDraining ? "draining" : "unavailable");
     }
@@ -157,7 +160,7 @@ class SocketConnection {
     if (refusal) return false;
     if (this.#isClosed || viewer === null) return true;
     try {
-      this.#cleanUp.defer(connections.claim(viewer));
+      this.#places.defer(connections.claim(viewer));
     } catch {
       this.close("unavailable");
       return false;

@@ -9,7 +9,7 @@ export function countCharacters(text: string): number {
 }
 
 /** Whether Postgres gives back what was sent: it stores no U+0000, and half a surrogate pair becomes another character. */
-function isStorable(text: string): boolean {
+export function isStorable(text: string): boolean {
   return !text.includes("\0") && text.isWellFormed();
 }
 
@@ -24,6 +24,18 @@ export function requireText(field: string, value: string, charactersMax: number)
 export function optionalText(field: string, value: string | null | undefined, charactersMax: number): string | null {
   const text = value?.trim() ?? "";
   if (text === "") return null;
+  checkText(field, text, charactersMax);
+  return text;
+}
+
+/** The text as it is, blanks and all, for what programs compare. Throws EMPTY, TOO_LONG, INVALID_INPUT. */
+export function requireExactText(field: string, text: string, charactersMax: number): string {
+  requireText(field, text, charactersMax);
+  checkText(field, text, charactersMax);
+  return text;
+}
+
+function checkText(field: string, text: string, charactersMax: number): void {
   if (!isStorable(text)) {
     throw new AppError("INVALID_INPUT", `Cannot use \`${field}\`: it has a NUL or half a surrogate pair`, {
       path: [field],
@@ -34,5 +46,4 @@ export function optionalText(field: string, value: string | null | undefined, ch
     const state = `it has ${characters} characters, the limit is ${charactersMax}`;
     throw new AppError("TOO_LONG", `Cannot use \`${field}\`: ${state}`, { path: [field], limit: charactersMax });
   }
-  return text;
 }

@@ -68,6 +68,11 @@ export interface Follower {
   cursor: number;
 }
 
+/** Retention has cut the log in front of a follower who was far behind. */
+class LogCut extends Error {
+  override readonly name = "LogCut";
+}
+
 interface Batch {
   readonly last: LiveEvent;
   readonly rendered: Rendered;
@@ -116,12 +121,7 @@ export class Group {
   advance(): void {
     if (this.#isAdvancing) return;
     this.#isAdvancing = true;
-    this.app.background(
-      this.#advance().finally(() => {
-        this.#isAdvancing = false;
-        this.#wake();
-      }),
-    );
+    this.app.background(this.#advance());
   }
 
   /** Looks after followers who read slowly; called a few times a second while there are any. */
@@ -140,16 +140,21 @@ export class Group {
   }
 
   async #advance(): Promise<void> {
-    await Promise.resolve(); // events of the same tick go out as one batch
-    while (this.#position < this.stream.head) {
-      if (this.#live.size === 0) {
-        this.#position = this.stream.head;
-        return;
+    try {
+      await Promise.resolve(); // events of the same tick go out as one batch
+      while (this.#position < this.stream.head) {
+        if (this.#live.size === 0) {
+          this.#position = this.stream.head;
+          return;
+        }
+        const batch = await this.#batchAfter(this.#position, this.stream.head);
+        if (batch === null) return;
+        this.#position = batch.last.seq;
+        for (const follower of [...this.#live]) this.#deliver(follower, batch);
+        this.#wake();
       }
-      const batch = await this.#batchAfter(this.#position, this.stream.head);
-      if (batch === null) return;
-      this.#position = batch.last.seq;
-      for (const follower of [...this.#live]) this.#deliver(follower, batch);
+    } finally {
+      this.#isAdvancing = false; // not a microtask later: an event that came in between would wake nobody
       this.#wake();
     }
   }
@@ -182,7 +187,7 @@ export class Group {
         return;
       }
       // Only up to the group's position: batches of the group follow from exactly there.
-      const batch = await this.#batchAfter(follower.cursor, this.#position);
+      const batch = await this.#batchAfter(follower.cursor, this.#position, follower);
       if (batch !== null && this.#followers.has(follower)) this.#deliver(follower, batch);
     }
   }
@@ -215,8 +220,8 @@ export class Group {
   }
 
   /** The batch after `from`, made once however many ask for it; `null` when the group came to an end meanwhile. */
-  async #batchAfter(from: number, upTo: number): Promise<Batch | null> {
-    return await this.#untilServed(() => this.#recent.get(from) ?? this.#produce(from, upTo));
+  async #batchAfter(from: number, upTo: number, reader?: Follower): Promise<Batch | null> {
+    return await this.#untilServed(() => this.#recent.get(from) ?? this.#produce(from, upTo), reader);
   }
 
   #produce(from: number, upTo: number): Promise<Batch> {
@@ -243,22 +248,21 @@ export class Group {
     const end = events.findIndex(({ kind }) => kind === "MEMBER_REMOVED");
     const batch = end < 0 ? events : events.slice(0, end + 1);
     const last = batch.at(-1);
-    if (last === undefined || batch[0]?.seq !== from + 1) {
-      throw new Error(`The log of room ${this.stream.roomId} is cut after ${from}`);
-    }
+    if (last === undefined || last.seq !== from + batch.length) throw new LogCut();
     // What was rendered before may show a text that is now edited or deleted.
     if (batch.some(({ kind }) => kind === "MESSAGE_EDITED" || kind === "MESSAGE_DELETED")) this.#forget();
     return { last, rendered: await this.renderer.render({ cursor: last.cursor, events: batch }) };
   }
 
   /** Waits while the database is away; ends the group, and returns `null`, on any other failure. */
-  async #untilServed<T>(produce: () => Promise<T>): Promise<T | null> {
+  async #untilServed<T>(produce: () => Promise<T>, reader?: Follower): Promise<T | null> {
     for (let waitMs = 50; this.#followers.size > 0; waitMs = Math.min(waitMs * 2, RETRY_MS_MAX)) {
       try {
         return await produce();
       } catch (error) {
         if (!isAway(error)) {
-          this.#fail(error);
+          if (error instanceof LogCut && reader) this.#end(reader, "unavailable"); // it comes back and gets a resync
+          else this.#fail(error);
           return null;
         }
         await new Promise((resolve) => setTimeout(resolve, waitMs));

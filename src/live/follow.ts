@@ -1,7 +1,7 @@
 /** Following one room from a cursor: what a subscription to `roomEvents` is, whatever carries it. */
 import type { App } from "../app.ts";
 import type { Viewer } from "../auth/viewer.ts";
-import { parseEventCursor } from "../lib/event_cursors.ts";
+import { type EventCursor, parseEventCursor } from "../lib/event_cursors.ts";
 import { noSuchRoom, requireMember } from "../rooms/members.ts";
 import type { EndReason, Follower, Renderer, RoomBatch, Sink } from "./fanout.ts";
 import { type Attachment, liveRooms } from "./live_rooms.ts";
@@ -59,10 +59,12 @@ export async function followRoom(app: App, viewer: Viewer, { roomId, after }: Fo
   if (attachment === null) throw noSuchRoom();
   try {
     const { stream } = attachment;
+    // Another node may have told the client of an event whose hint has not come here yet.
+    if (cursor !== null && cursor.seq > stream.head) await stream.refresh();
     // Taken before the membership is read: a removal that the query did not see yet has a higher number.
     const head = stream.head;
     const member = await requireMember(app, viewer, roomId);
-    const { first, seq } = await findStart(app, stream, { cursor, head });
+    const { first, seq } = await findStart(stream, { cursor, head });
     return new RoomSubscription(app, attachment, {
       reader: { userId: member.userId, role: member.role },
       joinedSeq: member.joinedSeq,
@@ -82,25 +84,14 @@ interface Start {
 
 /** Where the stream begins: after the cursor, or at the head with a resync event if the cursor can't be honoured. */
 async function findStart(
-  app: App,
   stream: RoomStream,
-  { cursor, head }: { readonly cursor: { readonly epoch: string; readonly seq: number } | null; readonly head: number },
+  { cursor, head }: { readonly cursor: EventCursor | null; readonly head: number },
 ): Promise<Start> {
-  const resync = () => {
-    const event = stream.resyncEvent(head);
-    return { first: { cursor: event.cursor, events: [event] }, seq: head };
-  };
   if (cursor === null) return { first: { cursor: stream.positionOf(head), events: [] }, seq: head };
-  if (cursor.epoch !== stream.epoch) return resync();
-  if (cursor.seq > head) {
-    // Another node may have told the client of an event whose hint has not come here yet.
-    const [room] = await app.sql<{ lastSeq: number }[]>`select last_seq from rooms where id = ${stream.roomId}`;
-    if (room === undefined || cursor.seq > room.lastSeq) return resync();
-    stream.announce(room.lastSeq);
-  }
-  if (cursor.seq < head) {
-    const [next] = await stream.read(cursor.seq, cursor.seq + 1);
-    return next?.seq === cursor.seq + 1 ? { first: null, seq: cursor.seq } : resync();
-  }
-  return { first: { cursor: stream.positionOf(cursor.seq), events: [] }, seq: cursor.seq };
+  const isKnown = cursor.epoch === stream.epoch && cursor.seq <= head;
+  if (isKnown && cursor.seq === head) return { first: { cursor: stream.positionOf(head), events: [] }, seq: head };
+  const [next] = isKnown ? await stream.read(cursor.seq, cursor.seq + 1) : [];
+  if (next?.seq === cursor.seq + 1) return { first: null, seq: cursor.seq };
+  const event = stream.resyncEvent(head);
+  return { first: { cursor: event.cursor, events: [event] }, seq: head };
 }

@@ -101,7 +101,7 @@ export class LiveRooms implements AsyncDisposable {
     let group = room.groups.get(key);
     if (group === undefined) {
       group = new Group(this.app, stream, follower.renderer, (followers) => {
-        room.groups.delete(key);
+        if (room.groups.get(key) === group) room.groups.delete(key);
         for (const split of followers) this.#join(room, stream, split);
       });
       room.groups.set(key, group);
@@ -122,7 +122,10 @@ export class LiveRooms implements AsyncDisposable {
         select id, last_seq
         from rooms
         where id = any(${[...this.#rooms.keys()]}::uuid[])`;
-      for (const { id, lastSeq } of heads) (await this.#rooms.get(id)?.stream)?.announce(lastSeq);
+      for (const { id, lastSeq } of heads) {
+        const stream = await this.#rooms.get(id)?.stream.catch(() => null); // one that cannot be opened has told its callers
+        stream?.announce(lastSeq);
+      }
     } finally {
       this.#isSweeping = false;
     }

@@ -2,14 +2,15 @@
  * missing. It lives while somebody here follows the room. */
 import type { App } from "../app.ts";
 import { encodeEventCursor } from "../lib/event_cursors.ts";
-import { listRoomEvents, type RoomEvent, roomTopic } from "../rooms/events.ts";
+import { isRoomEvent, listRoomEvents, type RoomEvent, roomTopic } from "../rooms/events.ts";
 
 /** Newest events kept in memory, so that followers a moment behind are served without the database. */
 const TAIL_EVENTS = 256;
 /** Hints kept while an earlier one is missing; what does not fit is read from the log. */
 const EARLY_EVENTS_MAX = 256;
-/** Events of one batch at most. */
-export const BATCH_EVENTS_MAX = 100;
+/** Events of one batch at most, and the characters that they may bring together if all are messages. */
+const BATCH_EVENTS_MAX = 100;
+const BATCH_CHARACTERS_MAX = 400_000;
 const RETRY_MS = 250;
 
 /** An event with its position as clients see it. */
@@ -22,14 +23,19 @@ export class RoomStream {
   /** Seq of the newest event that is known together with all before it. */
   head = 0;
   epoch = "";
+  readonly #batchMax: number;
   readonly #tail: LiveEvent[] = [];
   readonly #early = new Map<number, RoomEvent>();
   #announced = 0;
-  #filling: Promise<void> | null = null;
+  #isFilling = false;
+  #filled = Promise.resolve();
   #detach = () => {};
   #closed = false;
 
-  private constructor(private readonly app: App, readonly roomId: string, private readonly onAppend: () => void) {}
+  private constructor(private readonly app: App, readonly roomId: string, private readonly onAppend: () => void) {
+    const fitting = Math.floor(BATCH_CHARACTERS_MAX / app.config.maxMessageLength);
+    this.#batchMax = Math.min(BATCH_EVENTS_MAX, Math.max(1, fitting));
+  }
 
   /** `null` when there is no such room. `onAppend` is called after `head` has moved. */
   static async open(app: App, roomId: string, onAppend: () => void): Promise<RoomStream | null> {
@@ -66,9 +72,9 @@ export class RoomStream {
     const oldest = this.#tail[0];
     if (oldest !== undefined && oldest.seq <= after + 1) {
       const start = after + 1 - oldest.seq;
-      return this.#tail.slice(start, Math.min(start + BATCH_EVENTS_MAX, start + upTo - after));
+      return this.#tail.slice(start, start + Math.min(this.#batchMax, upTo - after));
     }
-    const events = await listRoomEvents(this.app, this.roomId, { after, limit: BATCH_EVENTS_MAX });
+    const events = await listRoomEvents(this.app, this.roomId, { after, limit: this.#batchMax });
     return events.filter(({ seq }) => seq <= upTo).map((event) => this.#locate(event));
   }
 
@@ -76,6 +82,13 @@ export class RoomStream {
   announce(seq: number): void {
     if (seq > this.#announced) this.#announced = seq;
     if (this.epoch !== "") this.#settle();
+  }
+
+  /** Compares with the database: afterwards `head` is no older than this call. */
+  async refresh(): Promise<void> {
+    const [room] = await this.app.sql<{ lastSeq: number }[]>`select last_seq from rooms where id = ${this.roomId}`;
+    this.announce(room?.lastSeq ?? 0);
+    await this.#filled;
   }
 
   /** The event that tells a client to start over from `seq`. */
@@ -90,7 +103,7 @@ export class RoomStream {
   }
 
   #hear(message: unknown): void {
-    if (!isHint(message, this.roomId) || message.seq <= this.head) return;
+    if (!isRoomEvent(message) || message.roomId !== this.roomId || message.seq <= this.head) return;
     if (this.#early.size < EARLY_EVENTS_MAX) this.#early.set(message.seq, message);
     this.announce(message.seq);
   }
@@ -100,22 +113,30 @@ export class RoomStream {
     for (let next = this.#early.get(this.head + 1); next; next = this.#early.get(this.head + 1)) this.#append(next);
     for (const seq of this.#early.keys()) if (seq <= this.head) this.#early.delete(seq);
     if (this.head > before) this.onAppend();
-    if (this.#announced > this.head && this.#filling === null) {
-      this.#filling = this.#fill().finally(() => this.#filling = null);
-      this.app.background(this.#filling);
+    if (this.#announced > this.head && !this.#isFilling) {
+      this.#isFilling = true;
+      this.#filled = this.#fill();
+      this.app.background(this.#filled);
     }
   }
 
   async #fill(): Promise<void> {
-    while (this.#announced > this.head && !this.#closed) {
-      const wanted = this.#announced;
-      const events = await this.#readMissing();
-      const before = this.head;
-      for (const event of events) if (event.seq === this.head + 1) this.#append(event);
-      // A hint beyond the log was never committed here; forget it, the next true one is heard again.
-      if (this.head === before && this.#announced === wanted) this.#announced = this.head;
-      else this.#settle();
-      if (this.head > before) this.onAppend();
+    try {
+      while (this.#announced > this.head && !this.#closed) {
+        const wanted = this.#announced;
+        const events = await this.#readMissing();
+        const before = this.head;
+        for (const event of events) if (event.seq === this.head + 1) this.#append(event);
+        // Hints beyond the log were never committed: forgotten, or they would pass for the true events of their numbers.
+        if (this.head === before && this.#announced === wanted) {
+          this.#announced = this.head;
+          this.#early.clear();
+        }
+        if (this.head > before) this.onAppend();
+        this.#settle();
+      }
+    } finally {
+      this.#isFilling = false; // not a microtask later: a hint that came in between would wake nobody
     }
   }
 
@@ -141,10 +162,4 @@ export class RoomStream {
   #locate(event: RoomEvent): LiveEvent {
     return { ...event, cursor: this.positionOf(event.seq) };
   }
-}
-
-function isHint(message: unknown, roomId: string): message is RoomEvent {
-  if (typeof message !== "object" || message === null) return false;
-  const { roomId: about, seq } = message as Partial<RoomEvent>;
-  return about === roomId && Number.isSafeInteger(seq);
 }

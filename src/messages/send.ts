@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import type { App } from "../app.ts";
 import { AppError } from "../errors.ts";
 import { newId } from "../lib/ids.ts";
-import { requireText } from "../lib/texts.ts";
+import { requireExactText, requireText } from "../lib/texts.ts";
 import { isViolationOf } from "../platform/sql.ts";
 import { publishRoomEvent, type RoomEvent } from "../rooms/events.ts";
 import { lockMember, type Member, notAMember } from "../rooms/members.ts";
@@ -46,7 +46,7 @@ export function parseContent(app: App, content: string): string {
 function parseDraft(app: App, member: Member, input: SendInput): Draft {
   const content = parseContent(app, input.content ?? "");
   const clientMessageId = input.clientMessageId ?? null;
-  if (clientMessageId !== null) requireText("clientMessageId", clientMessageId, CLIENT_MESSAGE_ID_MAX);
+  if (clientMessageId !== null) requireExactText("clientMessageId", clientMessageId, CLIENT_MESSAGE_ID_MAX);
   const requestHash = createHash("sha256").update(JSON.stringify([member.roomId, content])).digest();
   return { content, clientMessageId, requestHash };
 }

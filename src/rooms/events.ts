@@ -2,7 +2,8 @@
  * Written by the statements of `rooms/` and `messages/`, read here; nothing else numbers events. */
 import type { App } from "../app.ts";
 
-export type RoomEventKind = "MESSAGE_SENT" | "MESSAGE_EDITED" | "MESSAGE_DELETED" | "MEMBER_JOINED" | "MEMBER_REMOVED";
+const KINDS = ["MESSAGE_SENT", "MESSAGE_EDITED", "MESSAGE_DELETED", "MEMBER_JOINED", "MEMBER_REMOVED"] as const;
+export type RoomEventKind = typeof KINDS[number];
 
 export type RoomRole = "OWNER" | "MODERATOR" | "MEMBER";
 export type RemovalReason = "LEFT" | "KICKED";
@@ -24,6 +25,17 @@ export interface RoomEvent {
   readonly subjectId: string;
   readonly data: RoomEventData | null;
   readonly createdAt: Date;
+}
+
+/** Whether a message from the bus is an event as `publishRoomEvent` sends it. */
+export function isRoomEvent(message: unknown): message is RoomEvent {
+  if (typeof message !== "object" || message === null) return false;
+  const { roomId, seq, kind, actorId, subjectId, data, createdAt } = message as {
+    readonly [Key in keyof RoomEvent]?: unknown;
+  };
+  return typeof roomId === "string" && Number.isSafeInteger(seq) && KINDS.some((known) => known === kind) &&
+    (actorId === null || typeof actorId === "string") && typeof subjectId === "string" &&
+    typeof data === "object" && createdAt instanceof Date;
 }
 
 /** Topic of the hints that a room has new events. */

@@ -3,13 +3,15 @@ import type { App } from "../app.ts";
 import type { Viewer } from "../auth/viewer.ts";
 import { AppError } from "../errors.ts";
 import { newId } from "../lib/ids.ts";
+import { optionalText } from "../lib/texts.ts";
 import { isViolationOf } from "../platform/sql.ts";
 import { publishRoomEvent, type RemovalReason, type RoomEvent, type RoomRole } from "./events.ts";
 import { isModerator, type Member, noSuchRoom, outranks, requireMember } from "./members.ts";
 
 const REASON_MAX = 500;
 
-/** Joins a public room; returns the membership there is already for one who is in. Throws NOT_FOUND, ROOM_FULL.
+/** Joins a public room; returns the membership there is already for one who is in. Throws NOT_FOUND, ROOM_FULL,
+ * and NOT_A_MEMBER for one who was removed in that very moment.
  * Looks for the member before it locks the room, the order of every statement: a removal on its way cannot deadlock. */
 export async function joinRoom(app: App, viewer: Viewer, roomId: string | null): Promise<Member> {
   const memberId = newId();
@@ -61,9 +63,10 @@ export interface KickInput {
   readonly reason?: string | null | undefined;
 }
 
-/** Removes another member and returns the id of the membership that ended. Throws FORBIDDEN, NOT_FOUND. */
+/** Removes another member and returns the id of the membership that ended. Throws FORBIDDEN, NOT_FOUND, TOO_LONG,
+ * INVALID_INPUT. */
 export async function kickMember(app: App, member: Member, input: KickInput): Promise<string> {
-  const note = input.reason?.trim().slice(0, REASON_MAX) || undefined;
+  const note = optionalText("reason", input.reason, REASON_MAX);
   const [target] = await app.sql<{ userId: string; role: RoomRole }[]>`
     select user_id, role
     from members
@@ -79,7 +82,7 @@ export async function kickMember(app: App, member: Member, input: KickInput): Pr
     roomId: member.roomId,
     userId: target.userId,
     reason: "KICKED",
-    details: note === undefined ? {} : { note },
+    details: note === null ? {} : { note },
   });
   if (removed === null) throw notInRoom();
   return removed;

@@ -4,7 +4,7 @@ import type { App } from "../app.ts";
 import { AppError } from "../errors.ts";
 import { newId } from "../lib/ids.ts";
 import type { Connection, Page } from "../lib/pages.ts";
-import { optionalText, requireText } from "../lib/texts.ts";
+import { isStorable, optionalText, requireText } from "../lib/texts.ts";
 import { cursorOf, type Keyset, readPage } from "../platform/keyset.ts";
 import { isViolationOf } from "../platform/sql.ts";
 
@@ -46,10 +46,11 @@ export async function listVisibleRooms(app: App, viewer: Viewer | null, ids: rea
 
 /** `null` where there is no such room or the viewer may not know of it. */
 export async function findRoomBySlug(app: App, viewer: Viewer | null, slug: string): Promise<Room | null> {
+  if (!isStorable(slug)) return null;
   const [room] = await app.sql<Room[]>`
     select *
     from rooms
-    where slug = ${slug.toLowerCase().replaceAll("\0", "")}
+    where slug = ${slug.toLowerCase()}
       and ${isVisibleTo(app, viewer)}`;
   return room ?? null;
 }
@@ -157,7 +158,10 @@ export async function createRoom(app: App, viewer: Viewer, input: CreateRoomInpu
       throw new AppError("SLUG_TAKEN", "Cannot use the slug: it is taken", { path: ["slug"], cause: error });
     }
     const suffix = crypto.getRandomValues(new Uint8Array(4)).toHex();
-    return await insertRoom(app, viewer, { ...draft, slug: `${slug.slice(0, SLUG_MAX - 9)}-${suffix}` });
+    return await insertRoom(app, viewer, {
+      ...draft,
+      slug: `${slug.slice(0, SLUG_MAX - 9).replace(/-$/, "")}-${suffix}`,
+    });
   }
 }
 

@@ -1,7 +1,7 @@
 /** People: what everyone may see of them, and what they may change themselves. */
 import type { App } from "../app.ts";
 import { AppError } from "../errors.ts";
-import { optionalText, requireText } from "../lib/texts.ts";
+import { isStorable, optionalText, requireText } from "../lib/texts.ts";
 import { isViolationOf } from "../platform/sql.ts";
 
 const DISPLAY_NAME_MAX = 80;
@@ -29,6 +29,7 @@ export async function listUsers(app: App, ids: readonly string[]): Promise<User[
 }
 
 export async function findUserByUsername(app: App, username: string): Promise<User | null> {
+  if (!isStorable(username)) return null;
   const [user] = await app.sql<User[]>`
     select id, username, email, display_name, bio, role, created_at
     from users
@@ -99,7 +100,8 @@ export function parseEmail(text: string): string {
   const email = text.trim().toLowerCase();
   // The form that browsers check (HTML, valid e-mail address), and a dot in the domain.
   const isValid =
-    /^[a-z0-9.!#$%&'*+/=?^_`{|}~-]+@[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)+$/.test(email);
+    /^[a-z0-9.!#$%&'*+/=?^_`{|}~-]+@[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)+$/
+      .test(email);
   if (!isValid || email.length > EMAIL_MAX) {
     throw new AppError("INVALID_INPUT", "Cannot use the e-mail address: it is not a valid one", { path: ["email"] });
   }
