@@ -19,8 +19,7 @@ export function reportError(app: App, error: unknown): GraphQLError {
       positions: error.positions ?? null,
     }
     : {};
-  // graphql found the fault in the document or its variables. Without a node, it is a result that it could not encode.
-  if (cause instanceof GraphQLError && cause.nodes) {
+  if (cause instanceof GraphQLError && isRequestFault(error)) {
     return new GraphQLError(cause.message, { ...at, extensions: codeOf(cause) });
   }
   if (cause instanceof AppError) {
@@ -54,6 +53,13 @@ export function formatErrors(errors: readonly (GraphQLError | GraphQLFormattedEr
       : error;
     return { ...rest, extensions };
   });
+}
+
+/** Whether graphql found the fault in the document or its variables: it points there before there is a path. What it
+ * could not encode of a result has only the path. */
+function isRequestFault(error: unknown): boolean {
+  if (!(error instanceof GraphQLError)) return false;
+  return (error.path === undefined && error.nodes !== undefined) || isRequestFault(error.originalError ?? error.cause);
 }
 
 /** What was thrown in the first place, below the wrappers of graphql. */
