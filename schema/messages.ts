@@ -18,6 +18,9 @@ import { mutation } from "./mutations.ts";
 import { asMember, Room } from "./rooms.ts";
 import { User } from "./users.ts";
 
+/** A text weighs as much as so many small fields: an answer is bounded in bytes too. */
+const CONTENT_COMPLEXITY = 20;
+
 export const Message = builder.loadableObject("Message", {
   description: "A message. A deleted message stays as a tombstone with `deletedAt`, so lists and cursors never shift.",
   interfaces: [Node],
@@ -29,7 +32,11 @@ export const Message = builder.loadableObject("Message", {
     id: t.id({ description: "Global id.", resolve: ({ id }) => encodeId("message", id) }),
     room: t.field({ type: Room, description: "The room.", resolve: ({ roomId }) => roomId }),
     author: t.field({ type: User, description: "Who wrote it.", resolve: ({ authorId }) => authorId }),
-    content: t.exposeString("content", { nullable: true, description: "Markdown text; `null` once deleted." }),
+    content: t.exposeString("content", {
+      nullable: true,
+      description: "Markdown text; `null` once deleted.",
+      complexity: CONTENT_COMPLEXITY,
+    }),
     clientMessageId: t.string({
       nullable: true,
       description:
@@ -75,7 +82,10 @@ builder.objectFields(Room, (t) => ({
       }),
       ...pageArgs(),
     },
-    complexity: pageComplexity,
+    complexity: ({ around, first, last, ...page }) =>
+      around
+        ? { field: 1, multiplier: pageComplexity({ first }).multiplier + pageComplexity({ last }).multiplier }
+        : pageComplexity({ first, last, ...page }),
     resolve: (room, { around, ...page }, ctx) =>
       asMember(
         ctx,

@@ -1,6 +1,5 @@
 /** The one explicit value that everything works with: configuration and platform, opened in order, closed in reverse. */
 import { join } from "node:path";
-import denoJson from "../deno.json" with { type: "json" };
 import type { Config } from "./config.ts";
 import { type Bus, MemoryBus } from "./platform/bus.ts";
 import { createLimits, type Limits } from "./platform/limits.ts";
@@ -9,8 +8,6 @@ import { createMetrics, type Metrics } from "./platform/metrics.ts";
 import { migrate } from "./platform/migrate.ts";
 import { openEmbeddedDatabase } from "./platform/pglite.ts";
 import { type DatabaseAddress, openSql, type Sql } from "./platform/sql.ts";
-
-export const VERSION = denoJson.version;
 
 export interface App extends AsyncDisposable {
   readonly config: Config;

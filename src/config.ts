@@ -1,4 +1,5 @@
 /** Settings from the environment, read and checked once. The only file that looks at `Deno.env`. */
+import { isIP } from "node:net";
 import { z } from "zod";
 import { StartError } from "./errors.ts";
 
@@ -13,6 +14,13 @@ const url = (...protocols: string[]) =>
     `expected a URL that begins with ${protocols.map((protocol) => `${protocol}//`).join(" or ")}`,
   );
 const list = z.string().transform((text) => text.split(",").map((item) => item.trim()).filter(Boolean));
+
+function isAddressOrSubnet(text: string): boolean {
+  const [address = "", bits, ...rest] = text.split("/");
+  const bitsMax = { 4: 32, 6: 128 }[isIP(address)];
+  return bitsMax !== undefined && rest.length === 0 &&
+    (bits === undefined || (/^\d+$/.test(bits) && Number(bits) <= bitsMax));
+}
 
 const Environment = z.object({
   HOST: z.string().min(1).default("127.0.0.1"),
@@ -30,7 +38,11 @@ const Environment = z.object({
   MAX_SUBSCRIPTIONS_PER_CONNECTION: count(1, 10_000).default(100),
   RATE_LIMITS: flag.default(true),
   ALLOWED_ORIGINS: list.default(["*"]),
-  TRUSTED_PROXIES: list.default([]),
+  TRUSTED_PROXIES: list.refine(
+    (proxies) => proxies.every(isAddressOrSubnet),
+    "expected addresses or subnets like 10.0.0.0/8",
+  )
+    .default([]),
   GRAPHIQL: flag.optional(),
   INTROSPECTION: flag.optional(),
   EVENT_RETENTION_DAYS: count(1, 3650).default(30),

@@ -11,8 +11,6 @@ interface ErrorKind {
     | null;
   /** HTTP status where the code stands for a whole request. */
   readonly status: number;
-  /** Whether the same request may succeed later, unchanged. */
-  readonly retryable: boolean;
   /** What an API user reads about the code. */
   readonly description: string;
 }
@@ -20,25 +18,21 @@ interface ErrorKind {
 const invalid = (description: string): ErrorKind => ({
   type: "InvalidInputError",
   status: 400,
-  retryable: false,
   description,
 });
 const forbidden = (description: string): ErrorKind => ({
   type: "ForbiddenError",
   status: 403,
-  retryable: false,
   description,
 });
 const conflict = (description: string): ErrorKind => ({
   type: "ConflictError",
   status: 409,
-  retryable: false,
   description,
 });
-const request = (status: number, retryable: boolean, description: string): ErrorKind => ({
+const request = (status: number, description: string): ErrorKind => ({
   type: null,
   status,
-  retryable,
   description,
 });
 
@@ -55,7 +49,6 @@ export const ERRORS = {
   NOT_FOUND: {
     type: "NotFoundError",
     status: 404,
-    retryable: false,
     description: "No such object, or it is not visible to the viewer.",
   },
   FORBIDDEN: forbidden("The viewer lacks the permission."),
@@ -67,18 +60,13 @@ export const ERRORS = {
   RATE_LIMITED: {
     type: "RateLimitedError",
     status: 429,
-    retryable: true,
     description: "Too many requests of this kind; see `retryAfterMs`.",
   },
-  UNAUTHENTICATED: request(401, false, "No access token, or one that is expired, revoked or invalid."),
-  BAD_USER_INPUT: request(
-    400,
-    false,
-    "An argument is well-typed but not acceptable, for example a cursor or a page size.",
-  ),
-  LIMIT_EXCEEDED: request(400, false, "The operation is too large, or too many run on one socket; see `limit`."),
-  UNAVAILABLE: request(503, true, "The server is overloaded or a part of it is away; see `retryAfterMs`."),
-  INTERNAL_SERVER_ERROR: request(500, true, "A bug; the operators find it in the log by `requestId`."),
+  UNAUTHENTICATED: request(401, "No access token, or one that is expired, revoked or invalid."),
+  BAD_USER_INPUT: request(400, "An argument is well-typed but not acceptable, for example a cursor or a page size."),
+  LIMIT_EXCEEDED: request(400, "The operation is too large, or too many run on one socket; see `limit`."),
+  UNAVAILABLE: request(503, "The server is overloaded or a part of it is away; see `retryAfterMs`."),
+  INTERNAL_SERVER_ERROR: request(500, "A bug; the operators find it in the log by `requestId`."),
 } as const satisfies Record<string, ErrorKind>;
 
 export type ErrorCode = keyof typeof ERRORS;

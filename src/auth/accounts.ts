@@ -13,7 +13,7 @@ import {
 } from "../users/users.ts";
 import { hashPassword, requireStrongPassword, verifyPassword } from "./passwords.ts";
 import { announceEndedSessions } from "./revocations.ts";
-import { type Device, type SignedIn, startSession } from "./sessions.ts";
+import { type Device, revokeOtherSessions, type SignedIn, startSession } from "./sessions.ts";
 import type { Viewer } from "./viewer.ts";
 
 const CLIENT_NAME_MAX = 100;
@@ -56,8 +56,10 @@ export async function logIn(app: App, ipAddress: string | null, input: LoginInpu
     select id, role, password_hash
     from users
     where ${login.includes("@") ? app.sql`email` : app.sql`username`} = ${login.replaceAll("\0", "")}`;
-  // By the account, not by how it was named: handle and address are one counter.
-  await app.limits.take("loginAccount", user?.id ?? login.slice(0, LOGIN_KEY_MAX));
+  // By the account, not by how it was named: handle and e-mail are one counter.
+  const account = user?.id ?? login.slice(0, LOGIN_KEY_MAX);
+  await app.limits.take("loginAccount", `${account} ${ipAddress}`);
+  await app.limits.take("loginAccountTotal", account);
   const isRight = await verifyPassword(user?.passwordHash ?? null, input.password);
   if (user === undefined || !isRight) {
     throw new AppError("INVALID_CREDENTIALS", "Cannot sign in: unknown login or wrong password", {
@@ -112,6 +114,7 @@ export async function changePassword(app: App, viewer: Viewer, input: ChangePass
     });
   }
   announceEndedSessions(app, ended.flatMap(({ id }) => id ?? []));
+  await revokeOtherSessions(app, viewer); // one that began with the old password in this very moment, unseen by the statement
   return viewer.userId;
 }
 

@@ -2,6 +2,9 @@
 import type { App } from "../app.ts";
 import type { Viewer } from "./viewer.ts";
 
+/** What `ACCESS_TOKEN_TTL_SECONDS` may be at most: tokens may be older than the setting of now. */
+const ACCESS_TOKEN_TTL_SECONDS_MAX = 86_400;
+
 const TOPIC = "sessions:ended";
 
 /** Tells every node that these sessions have ended. Their requests, sockets and streams end at once. */
@@ -52,7 +55,7 @@ export class Revocations implements AsyncDisposable {
     const ended = await this.app.sql<{ id: string }[]>`
       select id
       from sessions
-      where ended_at > now() - make_interval(secs => ${this.app.config.accessTokenTtlSeconds})`;
+      where ended_at > now() - make_interval(secs => ${ACCESS_TOKEN_TTL_SECONDS_MAX})`;
     for (const { id } of ended) this.#end(id);
   }
 
@@ -87,7 +90,7 @@ export class Revocations implements AsyncDisposable {
       this.#endedUntil.delete(id);
     }
     this.#endedUntil.delete(sessionId);
-    this.#endedUntil.set(sessionId, now + this.app.config.accessTokenTtlSeconds * 1000);
+    this.#endedUntil.set(sessionId, now + ACCESS_TOKEN_TTL_SECONDS_MAX * 1000);
     const watchers = this.#watchers.get(sessionId);
     this.#watchers.delete(sessionId);
     for (const onEnd of watchers ?? []) {

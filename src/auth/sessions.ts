@@ -35,26 +35,38 @@ export interface Device {
   readonly ipAddress: string | null;
 }
 
+/** Starts a session. With a `passwordHash` (the one that was verified), only while it is still the account's own: a
+ * password that is changed meanwhile opens nothing any more. Throws INVALID_CREDENTIALS. */
 export async function startSession(
   app: App,
-  user: { readonly id: string; readonly role: AccountRole },
+  user: { readonly id: string; readonly role: AccountRole; readonly passwordHash?: string },
   device: Device,
 ): Promise<SignedIn> {
+  const { sql } = app;
   const refreshToken = newRefreshToken();
-  const [session] = await app.sql<Session[]>`
-    with session as (
+  const [session] = await sql<Session[]>`
+    with owner as (
+      select id
+      from users
+      where id = ${user.id}
+        and ${user.passwordHash === undefined ? sql`true` : sql`password_hash = ${user.passwordHash}`}
+      for share
+    ), session as (
       insert into sessions (id, user_id, client_name, ip_address, expires_at)
-      values (
-        ${newId()}, ${user.id}, ${device.clientName}, ${device.ipAddress},
+      select ${newId()}, id, ${device.clientName}, ${device.ipAddress},
         now() + make_interval(secs => ${app.config.refreshTokenTtlSeconds})
-      )
+      from owner
       returning *
     ), token as (
       insert into refresh_tokens (hash, session_id)
       select ${hashToken(refreshToken)}, id from session
     )
     select * from session`;
-  if (session === undefined) throw new Error("insert returned no session");
+  if (session === undefined) {
+    throw new AppError("INVALID_CREDENTIALS", "Cannot sign in: unknown login or wrong password", {
+      path: ["password"],
+    });
+  }
   return await signIn(app, { ...session, role: user.role }, refreshToken);
 }
 

@@ -56,8 +56,10 @@ export class Connections {
     this.#isDraining = true;
     const all = [...this.#open];
     const farewells: Promise<void>[] = [];
+    const halfTheTimeMs = this.app.config.drainSeconds * 500;
+    const pauseMs = Math.min(DRAIN_PAUSE_MS, halfTheTimeMs * DRAIN_BATCH / all.length);
     for (let start = 0; start < all.length; start += DRAIN_BATCH) {
-      if (start > 0) await new Promise((resolve) => setTimeout(resolve, Math.random() * DRAIN_PAUSE_MS));
+      if (start > 0) await new Promise((resolve) => setTimeout(resolve, Math.random() * pauseMs));
       for (const connection of all.slice(start, start + DRAIN_BATCH)) farewells.push(connection.sendAway());
     }
     const { promise: patience, resolve } = Promise.withResolvers<void>();

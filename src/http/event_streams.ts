@@ -24,7 +24,8 @@ export function streamEvents(
   connections: Connections,
   { live, context }: { readonly live: LiveOperation; readonly context: OperationContext },
 ): AsyncGenerator<ExecutionResult> {
-  const cleanUp = new DisposableStack();
+  // As on a socket: a peer that has stopped reading goes on counting against the quotas until it is gone.
+  const [cleanUp, places] = [new DisposableStack(), new DisposableStack()];
   const queue: ExecutionResult[] = [];
   let queuedBytes = 0;
   let isEnding = false;
@@ -33,7 +34,7 @@ export function streamEvents(
   const end = (error: AppError | null) => {
     if (isEnding) return;
     isEnding = true;
-    if (error !== null) queue.push({ errors: [reportError(app, error)] });
+    if (error !== null) queue.splice(0, queue.length, { errors: [reportError(app, error)] });
     cleanUp.dispose();
     wake();
   };
@@ -48,24 +49,26 @@ export function streamEvents(
   };
   cleanUp.defer(() => live.subscription.cancel());
   try {
-    cleanUp.defer(
+    places.defer(
       connections.open({
         sendAway: () => Promise.resolve(end(new AppError("UNAVAILABLE", "Cannot go on: this node shuts down"))),
       }),
     );
     if (context.viewer) {
-      cleanUp.defer(connections.claim(context.viewer));
+      places.defer(connections.claim(context.viewer));
       const sayGoodbye = (state: string) => end(new AppError("UNAUTHENTICATED", `Cannot go on: ${state}`));
       cleanUp.defer(watchSession(app, context.viewer, sayGoodbye));
     }
   } catch (error) {
     cleanUp.dispose();
+    places.dispose();
     throw error;
   }
 
   const stop = () => {
     end(null);
     queue.length = 0;
+    places.dispose();
     return Promise.resolve({ done: true, value: undefined } as const);
   };
   let isStarted = false;
@@ -77,7 +80,7 @@ export function streamEvents(
       }
       while (queue.length === 0 && !isEnding) await new Promise<void>((resolve) => wake = resolve);
       const value = queue.shift();
-      if (value === undefined) return { done: true, value: undefined };
+      if (value === undefined) return await stop();
       if (isEncoded(value)) queuedBytes -= value.stringify().length;
       return { done: false, value };
     },

@@ -18,6 +18,8 @@ import { formatErrors, reportError } from "./reports.ts";
 const INBOUND_BYTES_MAX = 64 * 1024;
 /** Bytes waiting to go out at which even a client that only asks and never reads is cut off. */
 const OUTBOUND_BYTES_MAX = 4 * 1024 * 1024;
+/** Bytes of a close reason (RFC 6455, 5.5.1: 123), less what half a character may grow to; it may quote the client. */
+const REASON_BYTES_MAX = 120;
 const INIT_TIMEOUT_MS = 10_000;
 /** Seconds without a frame or pong after which Deno drops the connection. */
 const IDLE_SECONDS = 30;
@@ -90,8 +92,12 @@ function createProtocol(app: App, operations: Operations, connections: Connectio
     },
     execute: (args) => operations.execute(args),
     subscribe: async (args) => await operations.subscribe(args) as ExecutionResult,
-    onOperation: ({ extra }, id, _payload, _args, result) =>
-      isLive(result) ? extra.connection.stream(id, result) : undefined,
+    onOperation({ extra }, id, _payload, _args, result) {
+      if (isLive(result)) return extra.connection.stream(id, result);
+      // Stock clients give a refused operation up for good, but a closed socket they open again, with back-off.
+      if (isUnavailable(result)) extra.connection.close("unavailable");
+      return undefined;
+    },
     onNext: (_ctx, _id, _payload, _args, { data = null, errors }) => errors && { data, errors: formatErrors(errors) },
     onError: (_ctx, _id, _payload, errors) => formatErrors(errors),
   });
@@ -99,6 +105,13 @@ function createProtocol(app: App, operations: Operations, connections: Connectio
 
 function isLive(result: object): result is LiveOperation {
   return "subscription" in result;
+}
+
+/** Whether a subscription could not begin because a part of the server is away. */
+function isUnavailable(result: object): boolean {
+  const { data, errors } = result as ExecutionResult;
+  return data === undefined && errors !== undefined &&
+    errors.some(({ extensions }) => extensions.code === "UNAVAILABLE");
 }
 
 class SocketConnection {
@@ -226,7 +239,7 @@ class SocketConnection {
   #close(code: number, reason: string): void {
     if (this.#isClosed) return;
     this.app.metrics.socketCloses.inc({ code });
-    this.socket.close(code, reason);
+    this.socket.close(code, Buffer.from(reason).subarray(0, REASON_BYTES_MAX).toString());
     this.#finish();
   }
 

@@ -145,6 +145,7 @@ export class Group {
       while (this.#position < this.stream.head) {
         if (this.#live.size === 0) {
           this.#position = this.stream.head;
+          this.#forget(); // what was skipped may have edited or deleted what was rendered
           return;
         }
         const batch = await this.#batchAfter(this.#position, this.stream.head);
@@ -226,9 +227,11 @@ export class Group {
 
   #produce(from: number, upTo: number): Promise<Batch> {
     const pending = this.#readAndRender(from, upTo);
+    if (this.#followers.size === 1) return pending; // nobody to share it with
     this.#recent.set(from, pending);
     pending.then(
       ({ rendered }) => {
+        if (this.#recent.get(from) !== pending) return; // forgotten meanwhile
         this.#recentBytes += rendered.size;
         if (this.#recentBytes > RECENT_BYTES_MAX || this.#recent.size > RECENT_BATCHES_MAX) this.#forget();
       },

@@ -6,6 +6,7 @@ const INTERVAL_MS = 3_600_000;
 const ROWS_MAX = 10_000;
 
 export function keepRetention(app: App): AsyncDisposable {
+  app.background(cutLogs(app));
   const timer = setInterval(() => app.background(cutLogs(app)), INTERVAL_MS);
   return {
     [Symbol.asyncDispose]() {
@@ -25,6 +26,7 @@ export async function cutLogs(app: App): Promise<number> {
         select ctid
         from room_events
         where created_at < now() - make_interval(days => ${app.config.eventRetentionDays})
+        order by room_id, seq -- so that a log is only ever cut at its beginning
         limit ${ROWS_MAX}
       ))`;
     total += count;

@@ -11,7 +11,8 @@ const EARLY_EVENTS_MAX = 256;
 /** Events of one batch at most, and the characters that they may bring together if all are messages. */
 const BATCH_EVENTS_MAX = 100;
 const BATCH_CHARACTERS_MAX = 400_000;
-const RETRY_MS = 250;
+const RETRY_MS = 100;
+const RETRY_MS_MAX = 2_000;
 
 /** An event with its position as clients see it. */
 export interface LiveEvent extends Omit<RoomEvent, "kind"> {
@@ -141,12 +142,12 @@ export class RoomStream {
   }
 
   async #readMissing(): Promise<RoomEvent[]> {
-    while (!this.#closed) {
+    for (let waitMs = RETRY_MS; !this.#closed; waitMs = Math.min(waitMs * 2, RETRY_MS_MAX)) {
       try {
         return await listRoomEvents(this.app, this.roomId, { after: this.head, limit: BATCH_EVENTS_MAX });
       } catch (error) {
         this.app.log.warn("Cannot read the room log, trying again", { roomId: this.roomId, error });
-        await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+        await new Promise((resolve) => setTimeout(resolve, waitMs));
       }
     }
     return [];

@@ -23,8 +23,9 @@ export async function editMessage(
   if (message.content === content) return message;
   await app.limits.take("send", `${member.userId}:${member.roomId}`);
   const edited = await changeMessage(app, member, { message, content });
-  if (edited === null) throw notEditable();
-  return edited;
+  if (edited !== null) return edited;
+  await requireMessage(app, viewer, input.messageId); // removed from the room meanwhile, or
+  throw notEditable();
 }
 
 /** Deletes a message, leaving a tombstone; deleting twice changes nothing. Throws NOT_FOUND, FORBIDDEN. */

@@ -3,9 +3,11 @@ import { RateLimiterMemory, RateLimiterRes } from "rate-limiter-flexible";
 import { AppError } from "../errors.ts";
 
 /** `points` operations in any `seconds`, for one key. */
-const LIMITS = {
-  /** By account: guessing one password. */
+export const LIMITS = {
+  /** By account and address: guessing one password. */
   loginAccount: { points: 10, seconds: 300 },
+  /** By account: guessing it from many places, without locking its owner out after ten tries of somebody else. */
+  loginAccountTotal: { points: 100, seconds: 300 },
   /** By address: trying many accounts. */
   loginAddress: { points: 60, seconds: 300 },
   registerAddress: { points: 30, seconds: 3600 },
@@ -15,8 +17,8 @@ const LIMITS = {
   createRoom: { points: 30, seconds: 3600 },
   /** By user and room. */
   send: { points: 30, seconds: 10 },
-  /** By user. */
-  subscribe: { points: 300, seconds: 60 },
+  /** By user: all streams that the quotas allow may come back at once. */
+  subscribe: { points: 2_400, seconds: 60 },
 } as const;
 
 export type LimitName = keyof typeof LIMITS;

@@ -16,7 +16,9 @@ export function createLog(level: LogLevel): Log {
   const at = (lineLevel: LogLevel) => (message: string, fields: Fields = {}) => {
     if (LEVELS[lineLevel] < LEVELS[level]) return;
     const line = { time: new Date().toISOString(), level: lineLevel, message, ...fields };
-    Deno.stderr.writeSync(encoder.encode(JSON.stringify(line, describeErrors) + "\n"));
+    try {
+      Deno.stderr.writeSync(encoder.encode(JSON.stringify(line, describeErrors) + "\n"));
+    } catch { /* nobody reads the log any more: no reason to stop serving */ }
   };
   return { debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error") };
 }

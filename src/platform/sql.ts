@@ -36,12 +36,12 @@ export function openSql(address: DatabaseAddress, options: SqlOptions): Sql {
 }
 
 /** SQLSTATE of a failed statement, and the constraint that it broke. */
-export interface DatabaseError extends Error {
+interface DatabaseError extends Error {
   readonly code: string;
   readonly constraint_name?: string;
 }
 
-export function isDatabaseError(error: unknown): error is DatabaseError {
+function isDatabaseError(error: unknown): error is DatabaseError {
   return error instanceof postgres.PostgresError;
 }
 
@@ -50,8 +50,22 @@ export function isViolationOf(error: unknown, constraint: string): boolean {
   return isDatabaseError(error) && error.code.startsWith("23") && error.constraint_name === constraint;
 }
 
-// Class 08: connection, 53: resources, 57P0x: shutting down (https://www.postgresql.org/docs/15/errcodes-appendix.html).
-const AWAY = /^(08|53|57P0|CONNECTION_|CONNECT_|ECONN|ENOENT|EPIPE|ETIMEDOUT)/;
+const DEADLOCK_TRIES = 3;
+
+/** Runs one statement again when it was the victim of a deadlock: it was undone as a whole. */
+export async function retryDeadlock<T>(run: () => Promise<T>): Promise<T> {
+  for (let tries = 1;; tries++) {
+    try {
+      return await run();
+    } catch (error) {
+      if (!isDatabaseError(error) || error.code !== "40P01" || tries === DEADLOCK_TRIES) throw error;
+    }
+  }
+}
+
+// Class 08: connection, 53: resources, 57P0x: shutting down, 25006: a standby (https://www.postgresql.org/docs/15/errcodes-appendix.html).
+const AWAY =
+  /^(08|53|57P0|25006|CONNECTION_|CONNECT_|ECONN|ENOENT|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|EPIPE|ETIMEDOUT)/;
 
 /** Whether the database is away, so that the same statement may succeed later. */
 export function isAway(error: unknown): boolean {

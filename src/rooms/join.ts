@@ -4,7 +4,7 @@ import type { Viewer } from "../auth/viewer.ts";
 import { AppError } from "../errors.ts";
 import { newId } from "../lib/ids.ts";
 import { optionalText } from "../lib/texts.ts";
-import { isViolationOf } from "../platform/sql.ts";
+import { isViolationOf, retryDeadlock } from "../platform/sql.ts";
 import { publishRoomEvent, type RemovalReason, type RoomEvent, type RoomRole } from "./events.ts";
 import { isModerator, type Member, noSuchRoom, outranks, requireMember } from "./members.ts";
 
@@ -12,11 +12,13 @@ const REASON_MAX = 500;
 
 /** Joins a public room; returns the membership there is already for one who is in. Throws NOT_FOUND, ROOM_FULL,
  * and NOT_A_MEMBER for one who was removed in that very moment.
- * Looks for the member before it locks the room, the order of every statement: a removal on its way cannot deadlock. */
+ * Looks for the member before it locks the room, the order of every statement; only two joins of one person and a removal at
+ * once can still deadlock, and then try again. */
 export async function joinRoom(app: App, viewer: Viewer, roomId: string | null): Promise<Member> {
   const memberId = newId();
   try {
-    const [event] = await app.sql<RoomEvent[]>`
+    const [event] = await retryDeadlock(() =>
+      app.sql<RoomEvent[]>`
       with present as (
         select
         from members
@@ -37,9 +39,10 @@ export async function joinRoom(app: App, viewer: Viewer, roomId: string | null):
       )
       insert into room_events (room_id, seq, kind, actor_id, subject_id, data)
       select id, last_seq, 'MEMBER_JOINED', ${viewer.userId}::uuid, ${viewer.userId}::uuid, ${
-      app.sql.json({ memberId, role: "MEMBER" })
-    } from room
-      returning *`;
+        app.sql.json({ memberId, role: "MEMBER" })
+      } from room
+      returning *`
+    );
     if (event) publishRoomEvent(app, event);
   } catch (error) {
     if (isViolationOf(error, "rooms_full")) {
@@ -51,7 +54,8 @@ export async function joinRoom(app: App, viewer: Viewer, roomId: string | null):
   return await requireMember(app, viewer, roomId);
 }
 
-/** Leaves a room and returns its id; nothing happens for one who is not in. Throws NOT_FOUND, LAST_OWNER. */
+/** Leaves a room and returns its id; nothing happens for one who is not in, whatever room it is. Throws LAST_OWNER, and
+ * NOT_FOUND for a text that is no room id. */
 export async function leaveRoom(app: App, viewer: Viewer, roomId: string | null): Promise<string> {
   if (roomId === null) throw noSuchRoom();
   await removeMember(app, viewer.userId, { roomId, userId: viewer.userId, reason: "LEFT", details: {} });
@@ -107,7 +111,8 @@ async function removeMember(
   { roomId, userId, reason, details }: Removal,
 ): Promise<string | null> {
   try {
-    const [event] = await app.sql<(RoomEvent & { data: { memberId: string } })[]>`
+    const [event] = await retryDeadlock(() =>
+      app.sql<(RoomEvent & { data: { memberId: string } })[]>`
       with member as (
         delete from members
         where room_id = ${roomId}
@@ -126,7 +131,8 @@ async function removeMember(
       select room_id, last_seq, 'MEMBER_REMOVED', ${actorId}::uuid, ${userId}::uuid,
         ${app.sql.json({ reason, ...details })}::jsonb || jsonb_build_object('memberId', member.id)
       from member, room
-      returning *`;
+      returning *`
+    );
     if (event === undefined) return null;
     publishRoomEvent(app, event);
     return event.data.memberId;

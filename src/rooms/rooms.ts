@@ -12,6 +12,7 @@ const NAME_MAX = 80;
 const TOPIC_MAX = 500;
 const SLUG_MAX = 60;
 const SEARCH_MAX = 100;
+const SEARCH_WORDS_MAX = 8;
 
 export type RoomKind = "PUBLIC" | "PRIVATE";
 
@@ -102,7 +103,10 @@ export async function pagePublicRooms(
   { search, orderBy }: { readonly search?: string | null | undefined; readonly orderBy: RoomOrder },
   page: Page,
 ): Promise<Connection<Room>> {
-  const words = (search ?? "").slice(0, SEARCH_MAX).replaceAll("\0", "").split(/\s+/).filter(Boolean);
+  const words = (search ?? "").slice(0, SEARCH_MAX).replaceAll("\0", "").split(/\s+/).filter(Boolean).slice(
+    0,
+    SEARCH_WORDS_MAX,
+  );
   const patterns = words.map((word) => `%${word.replace(/[\\%_]/g, "\\$&")}%`);
   const rows = app.sql`
     select *, lower(name) as sort_name
