@@ -1,13 +1,14 @@
 /** The one explicit value that everything works with: configuration and platform, opened in order, closed in reverse. */
 import { join } from "node:path";
 import type { Config } from "./config.ts";
+import { StartError } from "./errors.ts";
 import { type Bus, MemoryBus } from "./platform/bus.ts";
 import { createLimits, type Limits } from "./platform/limits.ts";
 import { createLog, type Log } from "./platform/log.ts";
 import { createMetrics, type Metrics } from "./platform/metrics.ts";
 import { migrate } from "./platform/migrate.ts";
 import { openEmbeddedDatabase } from "./platform/pglite.ts";
-import { type DatabaseAddress, openSql, type Sql } from "./platform/sql.ts";
+import { type DatabaseAddress, isAway, openSql, type Sql } from "./platform/sql.ts";
 
 export interface App extends AsyncDisposable {
   readonly config: Config;
@@ -33,7 +34,12 @@ export async function createApp(config: Config): Promise<App> {
   const address = await openDatabase(config, stack);
   const sql = openSql(address, { onStatement: () => metrics.sqlStatements.inc() });
   stack.defer(() => sql.end({ timeout: 5 }));
-  const applied = await migrate(sql);
+  const applied = await migrate(sql).catch((error) => {
+    if (!isAway(error)) throw error;
+    throw new StartError(`Cannot reach the database: ${error.message || error.code}; check DATABASE_URL`, {
+      cause: error,
+    });
+  });
   if (applied.length > 0) log.info("Migrated the database", { applied });
 
   const jwtSecret = config.jwtSecret ?? await readOrCreateSecret(config.dataDir);

@@ -37,7 +37,11 @@ const Environment = z.object({
   MAX_CONNECTIONS_PER_USER: count(1, 10_000).default(20),
   MAX_SUBSCRIPTIONS_PER_CONNECTION: count(1, 10_000).default(100),
   RATE_LIMITS: flag.default(true),
-  ALLOWED_ORIGINS: list.default(["*"]),
+  ALLOWED_ORIGINS: list.refine(
+    (origins) =>
+      origins.every((origin) => origin === "*" || (URL.canParse(origin) && new URL(origin).origin === origin)),
+    "expected * or origins like https://app.example.com, without a path",
+  ).default(["*"]),
   TRUSTED_PROXIES: list.refine(
     (proxies) => proxies.every(isAddressOrSubnet),
     "expected addresses or subnets like 10.0.0.0/8",

@@ -28,6 +28,13 @@ export async function startParley(config: Config, { prepare = serveSchema }: Par
   return { app, server, [Symbol.asyncDispose]: () => resources.disposeAsync() };
 }
 
+/** Ends the process over a failed start: in one sentence where its operator can mend it, else with the stack. */
+export function exitWith(error: unknown): never {
+  if (!(error instanceof StartError)) throw error;
+  Deno.stderr.writeSync(new TextEncoder().encode(`${error.message}\n`));
+  Deno.exit(1);
+}
+
 function serveSchema(): Promise<ServerOptions> {
   const graphiqlStart = () => Promise.resolve({ title: "Parley", subscriptionsProtocol: "SSE" } as const);
   return Promise.resolve({ schema, graphiqlStart });
@@ -49,9 +56,7 @@ export async function runUntilSignal(start: () => Promise<Parley>): Promise<void
     await signal;
     parley.app.log.info("Draining");
   } catch (error) {
-    if (!(error instanceof StartError)) throw error;
-    Deno.stderr.writeSync(new TextEncoder().encode(`${error.message}\n`));
-    Deno.exit(1);
+    exitWith(error);
   }
   Deno.exit(0); // a client that does not read would keep its connection, and so the process, for ever
 }

@@ -10,11 +10,12 @@ import type { LiveOperation, OperationContext } from "./operations.ts";
 import { reportError } from "./reports.ts";
 
 /** Why a stream ends, as its last result; `null`: it simply completes. */
-const LAST_WORDS: Readonly<Record<EndReason, AppError | null>> = {
+const LAST_WORDS: Readonly<Record<EndReason | "draining", AppError | null>> = {
   removed: null,
   slow: new AppError("UNAVAILABLE", "Cannot go on: you read too slowly, resume with your cursor", {
     retryAfterMs: 1000,
   }),
+  draining: new AppError("UNAVAILABLE", "Cannot go on: this node shuts down, resume elsewhere", { retryAfterMs: 1000 }),
   unavailable: new AppError("UNAVAILABLE", "Cannot go on: resume with your cursor", { retryAfterMs: 1000 }),
 };
 
@@ -51,7 +52,7 @@ export function streamEvents(
   try {
     places.defer(
       connections.open({
-        sendAway: () => Promise.resolve(end(new AppError("UNAVAILABLE", "Cannot go on: this node shuts down"))),
+        sendAway: () => Promise.resolve(end(LAST_WORDS.draining)),
       }),
     );
     if (context.viewer) {

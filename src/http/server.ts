@@ -71,10 +71,9 @@ function listen(app: App, route: Deno.ServeHandler<Deno.NetAddr>): Deno.HttpServ
   try {
     return Deno.serve({ hostname: host, port, onListen: () => {}, onError }, route);
   } catch (error) {
-    if (!(error instanceof Deno.errors.AddrInUse)) throw error;
-    throw new StartError(`Cannot listen on ${host}:${port}: the port is taken; stop what uses it or set PORT`, {
-      cause: error,
-    });
+    const isTaken = error instanceof Deno.errors.AddrInUse;
+    const state = isTaken ? "the port is taken; stop what uses it or set PORT" : `${error}; check HOST and PORT`;
+    throw new StartError(`Cannot listen on ${host}:${port}: ${state}`, { cause: error });
   }
 }
 

@@ -18,7 +18,11 @@ export async function openEmbeddedDatabase(dataDir: string): Promise<EmbeddedDat
       `Cannot open the embedded database: the path ${socketPath} is too long for a socket, choose a shorter DATA_DIR`,
     );
   }
-  await Deno.mkdir(dataDir, { recursive: true, mode: 0o700 });
+  try {
+    await Deno.mkdir(dataDir, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    throw new StartError(`Cannot open the embedded database: ${error}; check DATA_DIR`, { cause: error });
+  }
   const lock = await lockDirectory(dataDir);
   try {
     await Deno.remove(socketPath).catch(() => {}); // left behind by a server that was killed

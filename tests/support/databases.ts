@@ -115,11 +115,12 @@ function withDatabase(url: string, name: string): string {
 
 async function copyDirectory(from: string, to: string): Promise<void> {
   await Deno.mkdir(to, { recursive: true });
+  const copies: Promise<void>[] = [];
   for await (const { name, isDirectory } of Deno.readDir(from)) {
     const [source, target] = [join(from, name), join(to, name)];
-    if (isDirectory) await copyDirectory(source, target);
-    else await Deno.copyFile(source, target);
+    copies.push(isDirectory ? copyDirectory(source, target) : Deno.copyFile(source, target));
   }
+  await Promise.all(copies);
 }
 
 async function exists(path: string): Promise<boolean> {
