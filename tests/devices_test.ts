@@ -1,5 +1,6 @@
 /** Promises of the list of signed-in devices, and of a changed password. */
 import { strict as assert } from "node:assert";
+import { startSession } from "../src/auth/sessions.ts";
 import { startApp } from "./support/app.ts";
 import { done, refusal } from "./support/mutations.ts";
 import {
@@ -127,4 +128,17 @@ Deno.test("of two password changes at once only one wins, and the other is told"
   }));
   assert.deepEqual(codes.toSorted(), ["INVALID_CREDENTIALS", null]);
   await logIn(app, { ...alice, password: wishes[codes.indexOf(null)] ?? "" });
+});
+
+Deno.test("a password that was changed while it was being checked opens no session", async () => {
+  await using app = await startApp();
+  const alice = await app.signUp("alice");
+  const [account] = await app.app.sql<{ id: string; passwordHash: string }[]>`select id, password_hash from users`;
+  const verified = { id: account?.id ?? "", role: "USER", passwordHash: account?.passwordHash ?? "" } as const;
+  const input = { currentPassword: alice.password, newPassword: "another correct horse" };
+  const document = "mutation ($input: ChangePasswordInput!) { changePassword(input: $input) { errors { code } } }";
+  assert.deepEqual((await app.run(document, { input }, alice)).changePassword.errors, []);
+  await assert.rejects(startSession(app.app, verified, { clientName: null, ipAddress: null }), {
+    code: "INVALID_CREDENTIALS",
+  });
 });

@@ -49,6 +49,11 @@ const CASES: readonly Case[] = [
     variables: { rooms: 100, members: 100 },
     errors: [["LIMIT_EXCEEDED", 20_000]],
   },
+  {
+    what: "2,000 texts, which weigh more than 2,000 numbers",
+    query: `{ viewer { rooms(first: 20) { nodes { messages(last: 100) { nodes { content } } } } } }`,
+    errors: [["LIMIT_EXCEEDED", 20_000]],
+  },
   { what: "the same document with pages of 1 again", query: WIDE, variables: { rooms: 1, members: 1 }, errors: [] },
   {
     what: "pages of 100 by the default of a variable",

@@ -87,6 +87,18 @@ Deno.test("an id that a stream still has cannot be used again: 4409", async () =
   assert.equal((await socket.closedUnless("next")).code, 4409);
 });
 
+Deno.test("the reason of a close may quote the client without growing too long for its frame", async () => {
+  await using app = await startApp();
+  const alice = await app.signUp("alice");
+  const room = await app.makeRoom(alice);
+  await using socket = await RawSocket.signIn(app, alice);
+  const id = "é".repeat(200);
+  socket.subscribe(id, ROOM_EVENTS, { roomId: room.id });
+  await socket.next(id);
+  socket.send(ask(id));
+  assert.equal((await socket.closedUnless("next")).code, 4409);
+});
+
 Deno.test("a frame of 64 KiB is read", async () => {
   await using app = await startApp();
   await using socket = await RawSocket.open(app);
