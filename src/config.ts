@@ -22,6 +22,9 @@ function isAddressOrSubnet(text: string): boolean {
     (bits === undefined || (/^\d+$/.test(bits) && Number(bits) <= bitsMax));
 }
 
+/** A day: tokens are checked without the database, so they must not live long. */
+export const ACCESS_TOKEN_TTL_SECONDS_MAX = 86_400;
+
 const Environment = z.object({
   HOST: z.string().min(1).default("127.0.0.1"),
   PORT: count(0, 65_535).default(4000),
@@ -30,7 +33,7 @@ const Environment = z.object({
   DATABASE_URL: url("postgres:", "postgresql:").optional(),
   JWT_SECRET: z.string().refine((text) => new TextEncoder().encode(text).length >= 32, "expected 32 bytes or more")
     .optional(),
-  ACCESS_TOKEN_TTL_SECONDS: count(1, 86_400).default(900),
+  ACCESS_TOKEN_TTL_SECONDS: count(1, ACCESS_TOKEN_TTL_SECONDS_MAX).default(900),
   REFRESH_TOKEN_TTL_SECONDS: count(60, 31_536_000).default(2_592_000),
   MAX_MESSAGE_LENGTH: count(1, 100_000).default(4000),
   MAX_CONNECTIONS: count(1, 1_000_000).default(50_000),

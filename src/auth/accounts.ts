@@ -13,7 +13,7 @@ import {
 } from "../users/users.ts";
 import { hashPassword, requireStrongPassword, verifyPassword } from "./passwords.ts";
 import { announceEndedSessions } from "./revocations.ts";
-import { type Device, revokeOtherSessions, type SignedIn, startSession } from "./sessions.ts";
+import { type Device, revokeOtherSessions, type SignedIn, startSession, wrongCredentials } from "./sessions.ts";
 import type { Viewer } from "./viewer.ts";
 
 const CLIENT_NAME_MAX = 100;
@@ -62,9 +62,7 @@ export async function logIn(app: App, ipAddress: string | null, input: LoginInpu
   await app.limits.take("loginAccountTotal", account);
   const isRight = await verifyPassword(user?.passwordHash ?? null, input.password);
   if (user === undefined || !isRight) {
-    throw new AppError("INVALID_CREDENTIALS", "Cannot sign in: unknown login or wrong password", {
-      path: ["password"],
-    });
+    throw wrongCredentials();
   }
   return await startSession(app, user, device);
 }
@@ -74,8 +72,8 @@ export interface ChangePasswordInput {
   readonly newPassword: string;
 }
 
-/** Changes the password, ends all other sessions and returns the user's id. Throws INVALID_CREDENTIALS, WEAK_PASSWORD, TOO_LONG, RATE_LIMITED,
- * UNAVAILABLE. */
+/** Changes the password, ends all other sessions and returns the user's id.
+ * Throws INVALID_CREDENTIALS, WEAK_PASSWORD, TOO_LONG, RATE_LIMITED, UNAVAILABLE. */
 export async function changePassword(app: App, viewer: Viewer, input: ChangePasswordInput): Promise<string> {
   await app.limits.take("password", viewer.userId);
   const [user] = await app.sql<{ username: string; passwordHash: string }[]>`
@@ -114,7 +112,8 @@ export async function changePassword(app: App, viewer: Viewer, input: ChangePass
     });
   }
   announceEndedSessions(app, ended.flatMap(({ id }) => id ?? []));
-  await revokeOtherSessions(app, viewer); // one that began with the old password in this very moment, unseen by the statement
+  // One that began with the old password in this very moment was not seen by the statement.
+  await revokeOtherSessions(app, viewer);
   return viewer.userId;
 }
 

@@ -1,9 +1,7 @@
 /** Sessions that ended while their access tokens could still be valid, and who must be told. */
 import type { App } from "../app.ts";
+import { ACCESS_TOKEN_TTL_SECONDS_MAX } from "../config.ts";
 import type { Viewer } from "./viewer.ts";
-
-/** What `ACCESS_TOKEN_TTL_SECONDS` may be at most: tokens may be older than the setting of now. */
-const ACCESS_TOKEN_TTL_SECONDS_MAX = 86_400;
 
 const TOPIC = "sessions:ended";
 
@@ -38,7 +36,8 @@ export function revocations(app: App): Revocations {
 }
 
 export class Revocations implements AsyncDisposable {
-  /** Session id → when its last access token has expired, in milliseconds since 1970. */
+  /** Session id → when its last access token has expired, in milliseconds since 1970. Reckoned with the longest setting
+   * that there may be: a token can be older than the setting of now. */
   readonly #endedUntil = new Map<string, number>();
   readonly #watchers = new Map<string, Set<() => void>>();
   readonly #unsubscribe: Promise<() => void>;

@@ -62,12 +62,13 @@ export async function startSession(
       select ${hashToken(refreshToken)}, id from session
     )
     select * from session`;
-  if (session === undefined) {
-    throw new AppError("INVALID_CREDENTIALS", "Cannot sign in: unknown login or wrong password", {
-      path: ["password"],
-    });
-  }
+  if (session === undefined) throw wrongCredentials();
   return await signIn(app, { ...session, role: user.role }, refreshToken);
+}
+
+/** One answer for an unknown login, a wrong password and one that was right a moment ago. */
+export function wrongCredentials(): AppError {
+  return new AppError("INVALID_CREDENTIALS", "Cannot sign in: unknown login or wrong password", { path: ["password"] });
 }
 
 /** A viewer with fresh tokens: what signing in and refreshing give. */
