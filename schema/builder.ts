@@ -7,7 +7,7 @@ import type { GraphQLResolveInfo } from "graphql";
 import { GraphQLDateTimeISO, GraphQLEmailAddress } from "graphql-scalars";
 import type { Context } from "../src/context.ts";
 import { PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX, type PageArgs } from "../src/lib/pages.ts";
-import type { Reader } from "../src/messages/messages.ts";
+import type { Reader } from "../src/rooms/relations.ts";
 
 interface UserTypes {
   Context: Context;
@@ -123,12 +123,13 @@ export function pageComplexity(args: PageArgs): { field: number; multiplier: num
 }
 
 /** Resolver of a field that depends on who asks: `fill` is pure and synchronous, so that a live batch that is executed
- * once for a whole group can still tell each member its own value. `roomOf` names the room whose role `fill` looks at. */
+ * once for a whole group can still tell each member its own value. `about` names the room whose role `fill` looks at, and
+ * the user whose relation to the reader it asks for. */
 export function viewerSlot<Parent, Value>(
   placeholder: Value,
   fill: (parent: Parent, reader: Reader) => Value,
-  roomOf: (parent: Parent) => string | null = () => null,
+  about: (parent: Parent) => { readonly roomId?: string; readonly userId?: string } = () => ({}),
 ) {
   return (parent: Parent, _args: object, ctx: Context, { path }: GraphQLResolveInfo): Value | Promise<Value> =>
-    ctx.fillSlot({ path, roomId: roomOf(parent), placeholder, fill: (reader) => fill(parent, reader) });
+    ctx.fillSlot({ ...about(parent), path, placeholder, fill: (reader) => fill(parent, reader) });
 }

@@ -51,11 +51,11 @@ export const Message = builder.loadableObject("Message", {
     deletedAt: t.expose("deletedAt", { type: "DateTime", nullable: true, description: "When it was deleted." }),
     viewerCanEdit: t.boolean({
       description: "Whether the viewer may edit it now.",
-      resolve: viewerSlot(false, canEdit, ({ roomId }) => roomId),
+      resolve: viewerSlot(false, canEdit, ({ roomId }) => ({ roomId })),
     }),
     viewerCanDelete: t.boolean({
       description: "Whether the viewer may delete it now.",
-      resolve: viewerSlot(false, canDelete, ({ roomId }) => roomId),
+      resolve: viewerSlot(false, canDelete, ({ roomId }) => ({ roomId })),
     }),
   }),
 });

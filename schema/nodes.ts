@@ -13,7 +13,8 @@ import { listUsers } from "../src/users/users.ts";
 import { Session } from "./auth.ts";
 import { builder, Node, type SchemaTypes } from "./builder.ts";
 import { Message } from "./messages.ts";
-import { Room, RoomMember } from "./rooms.ts";
+import { RoomMember } from "./members.ts";
+import { Room } from "./rooms.ts";
 import { User, Viewer } from "./users.ts";
 
 const IDS_MAX = 100;
@@ -21,7 +22,7 @@ const IDS_MAX = 100;
 type Row = { readonly id: string };
 type Finder = (app: App, viewer: ViewerClaims, ids: readonly string[]) => Promise<readonly Row[]>;
 
-const NODES: Readonly<Record<IdPrefix, { readonly type: OutputType<SchemaTypes>; readonly find: Finder }>> = {
+const NODES: Readonly<Partial<Record<IdPrefix, { readonly type: OutputType<SchemaTypes>; readonly find: Finder }>>> = {
   viewer: { type: Viewer, find: (app, { userId }, ids) => listUsers(app, ids.filter((id) => id === userId)) },
   user: { type: User, find: (app, _viewer, ids) => listUsers(app, ids) },
   session: { type: Session, find: listSessionsById },
@@ -63,8 +64,9 @@ async function findNodes(ctx: Context, globalIds: readonly string[]): Promise<(R
   const prefixes = [...new Set(wanted.flatMap((id) => id?.prefix ?? []))];
   const found = await Promise.all(prefixes.map(async (prefix) => {
     const ids = wanted.flatMap((id) => id?.prefix === prefix ? id.uuid : []);
-    const rows = await NODES[prefix].find(ctx.app, viewer, ids);
-    for (const row of rows) brandWithType(row, NODES[prefix].type);
+    const node = NODES[prefix];
+    const rows = await node?.find(ctx.app, viewer, ids) ?? [];
+    for (const row of rows) if (node) brandWithType(row, node.type);
     return [prefix, new Map(rows.map((row) => [row.id, row]))] as const;
   }));
   const rowsOf = new Map(found);

@@ -3,8 +3,8 @@ import { type Context, requireViewer } from "../src/context.ts";
 import { encodeEventCursor } from "../src/lib/event_cursors.ts";
 import { encodeId, findId } from "../src/lib/ids.ts";
 import { parsePage } from "../src/lib/pages.ts";
-import { joinRoom, kickMember, leaveRoom } from "../src/rooms/join.ts";
-import { listMembers, type Member, pageMembers, requireMember } from "../src/rooms/members.ts";
+import type { Member } from "../src/rooms/members.ts";
+import type { RoomKind as Kind } from "../src/rooms/permissions.ts";
 import {
   createRoom,
   findRoomBySlug,
@@ -20,12 +20,13 @@ import { builder, Node, pageArgs, pageComplexity, pageTypes } from "./builder.ts
 import { mutation } from "./mutations.ts";
 import { User, Viewer } from "./users.ts";
 
-const RoomKind = builder.enumType("RoomKind", {
+export const RoomKind = builder.enumType("RoomKind", {
   description: "Who can find and join a room.",
   values: {
     PUBLIC: { description: "Listed in `publicRooms`; anyone may join." },
     PRIVATE: { description: "Unlisted; join by invite only." },
-  },
+    DIRECT: { description: "A direct conversation between 2 to 9 users; no roles, no invites." },
+  } satisfies Record<Kind, { description: string }>,
 });
 
 export const Room = builder.loadableObject("Room", {
@@ -44,8 +45,9 @@ export const Room = builder.loadableObject("Room", {
       nullable: true,
       description: "Unique name for URLs; `null` for direct conversations.",
     }),
-    title: t.exposeString("name", {
+    title: t.string({
       description: "Label to show to this viewer: the name, or the other participants of a direct conversation.",
+      resolve: ({ name }) => name ?? "",
     }),
     topic: t.exposeString("topic", { nullable: true, description: "What the room is about." }),
     creator: t.field({ type: User, description: "Who created it.", resolve: ({ creatorId }) => creatorId }),
@@ -65,55 +67,7 @@ export const Room = builder.loadableObject("Room", {
   }),
 });
 
-const RoomRole = builder.enumType("RoomRole", {
-  description: "Role of a member in a room, most powerful first.",
-  values: {
-    OWNER: { description: "Everything, including deleting the room and transferring ownership." },
-    MODERATOR: { description: "May kick, ban, pin, delete others' messages, and edit the room." },
-    MEMBER: { description: "May read and write." },
-  },
-});
-
-export const RoomMember = builder.loadableObject("RoomMember", {
-  description: "Membership of a user in a room.",
-  interfaces: [Node],
-  load: (ids: string[], ctx) => listMembers(ctx.app, ids),
-  toKey: ({ id }: Member) => id,
-  sort: true,
-  fields: (t) => ({
-    id: t.id({ description: "Global id.", resolve: ({ id }) => encodeId("member", id) }),
-    room: t.field({ type: Room, description: "The room.", resolve: ({ roomId }) => roomId }),
-    user: t.field({ type: User, description: "The user.", resolve: ({ userId }) => userId }),
-    role: t.expose("role", { type: RoomRole, description: "Role in the room." }),
-    joinedAt: t.expose("joinedAt", { type: "DateTime", description: "When the user joined." }),
-  }),
-});
-
-const RoomPages = pageTypes(Room, "Room", "room", "rooms");
-export const RoomMemberPages = pageTypes(RoomMember, "RoomMember", "member", "members");
-
-builder.objectFields(Room, (t) => ({
-  members: t.field({
-    type: RoomMemberPages.connection,
-    nullable: true,
-    description: "Members; owners, then moderators, then by name.",
-    args: {
-      search: t.arg.string({ description: "Prefix of handle or name." }),
-      roles: t.arg({ type: [RoomRole], description: "Only these roles; default all." }),
-      ...pageArgs(50),
-    },
-    complexity: pageComplexity,
-    resolve: (room, args, ctx) =>
-      asMember(ctx, room, (member) => pageMembers(ctx.app, member, { filter: args, page: parsePage(args) })),
-  }),
-  viewerMembership: t.field({
-    type: RoomMember,
-    nullable: true,
-    description: "The viewer's membership; `null` if not a member.",
-    resolve: (room, _args, ctx) => ctx.memberOf(room.id),
-  }),
-}));
-
+export const RoomPages = pageTypes(Room, "Room", "room", "rooms");
 /** What `read` finds with the viewer's key to the room; `null` for those who have none. */
 export async function asMember<T>(
   ctx: Context,
@@ -124,7 +78,7 @@ export async function asMember<T>(
   return member && await read(member);
 }
 
-async function findRoom(ctx: Context, id: string | null): Promise<RoomRow | null> {
+export async function findRoom(ctx: Context, id: string | null): Promise<RoomRow | null> {
   const [room] = id === null ? [] : await listVisibleRooms(ctx.app, ctx.viewer, [id]);
   return room ?? null;
 }
@@ -183,7 +137,8 @@ builder.queryFields((t) => ({
   }),
 }));
 
-const edgeOf = (room: RoomRow | null | undefined) => room && { cursor: viewerRoomCursor(room), node: room };
+/** The edge of a room in `viewer.rooms`. */
+export const roomEdge = (room: RoomRow | null | undefined) => room && { cursor: viewerRoomCursor(room), node: room };
 
 mutation("createRoom", {
   description: "Creates a room, with the viewer as its owner.",
@@ -200,81 +155,7 @@ mutation("createRoom", {
       type: RoomPages.edge,
       nullable: true,
       description: "Its edge in `viewer.rooms`.",
-      resolve: ({ room }) => edgeOf(room),
-    }),
-  }),
-});
-
-mutation("joinRoom", {
-  description: "Joins a room.",
-  result: "; joining twice is not an error",
-  input: (t) => ({ roomId: t.id({ required: true, description: "A public room." }) }),
-  resolve: async ({ roomId }, ctx) => ({ member: await joinRoom(ctx.app, requireViewer(ctx), findId("room", roomId)) }),
-  fields: (t) => ({
-    room: t.field({
-      type: Room,
-      nullable: true,
-      description: "The joined room.",
-      resolve: ({ member }) => member?.roomId,
-    }),
-    roomEdge: t.field({
-      type: RoomPages.edge,
-      nullable: true,
-      description: "Its edge in `viewer.rooms`.",
-      resolve: async ({ member }, _args, ctx) =>
-        member ? edgeOf(await Room.getDataloader(ctx).load(member.roomId)) : null,
-    }),
-    member: t.field({
-      type: RoomMember,
-      nullable: true,
-      description: "The membership.",
-      resolve: ({ member }) => member,
-    }),
-  }),
-});
-
-mutation("leaveRoom", {
-  description: "Leaves a room.",
-  result: "; leaving twice is not an error",
-  input: (t) => ({ roomId: t.id({ required: true, description: "Room." }) }),
-  resolve: async ({ roomId }, ctx) => ({
-    roomId: await leaveRoom(ctx.app, requireViewer(ctx), findId("room", roomId)),
-  }),
-  fields: (t) => ({
-    room: t.field({
-      type: Room,
-      nullable: true,
-      description: "The room, as seen by a non-member; `null` if it is no longer visible.",
-      resolve: ({ roomId }, _args, ctx) => findRoom(ctx, roomId ?? null),
-    }),
-    leftRoomId: t.id({
-      nullable: true,
-      description: "Its id, to drop it from lists.",
-      resolve: ({ roomId }) => roomId && encodeId("room", roomId),
-    }),
-  }),
-});
-
-mutation("kickMember", {
-  description: "Removes a member.",
-  input: (t) => ({
-    roomId: t.id({ required: true, description: "Room." }),
-    userId: t.id({ required: true, description: "User to remove; may join or be invited again." }),
-    reason: t.string({ description: "Reason, shown to the user." }),
-  }),
-  resolve: async ({ roomId, userId, reason }, ctx) => {
-    const member = await requireMember(ctx.app, requireViewer(ctx), findId("room", roomId));
-    return {
-      roomId: member.roomId,
-      memberId: await kickMember(ctx.app, member, { userId: findId("user", userId), reason }),
-    };
-  },
-  fields: (t) => ({
-    room: t.field({ type: Room, nullable: true, description: "The room.", resolve: ({ roomId }) => roomId }),
-    removedMemberId: t.id({
-      nullable: true,
-      description: "Id of the membership that ended.",
-      resolve: ({ memberId }) => memberId && encodeId("member", memberId),
+      resolve: ({ room }) => roomEdge(room),
     }),
   }),
 });

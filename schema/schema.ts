@@ -5,8 +5,9 @@ import "./errors.ts";
 import "./users.ts";
 import "./auth.ts";
 import "./rooms.ts";
+import "./members.ts";
 import "./messages.ts";
-import "./live.ts";
+import "./room_events.ts";
 import "./nodes.ts";
 
 export const schema: GraphQLSchema = builder.toSchema();

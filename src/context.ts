@@ -6,8 +6,8 @@ import { verifyAccessToken } from "./auth/tokens.ts";
 import type { Viewer } from "./auth/viewer.ts";
 import { AppError } from "./errors.ts";
 import { NeedsViewer } from "./live/fanout.ts";
-import type { Reader } from "./messages/messages.ts";
 import { listMemberships, type Member } from "./rooms/members.ts";
+import { listRelations, type Reader, type Relation, STRANGERS } from "./rooms/relations.ts";
 
 /** Where in the result a field is; the shape of `info.path`. */
 export interface FieldPath {
@@ -18,8 +18,10 @@ export interface FieldPath {
 /** A field that depends on who asks: a pure, synchronous function of its parent (bound in `fill`) and the reader. */
 export interface ViewerSlot<Value> {
   readonly path: FieldPath;
-  /** Room that the reader's role is looked up in; `null` where the role plays no part. */
-  readonly roomId: string | null;
+  /** Room that the reader's role is looked up in, where the role plays a part. */
+  readonly roomId?: string | undefined;
+  /** The only one whose relation to the reader `fill` asks for, where it plays a part. */
+  readonly userId?: string | undefined;
   readonly fill: (reader: Reader) => Value;
   /** Any valid value of the field; it stands in the shared result until each reader's own takes its place. */
   readonly placeholder: Value;
@@ -47,22 +49,29 @@ export function requireViewer({ viewer }: Context): Viewer {
 
 export class ViewerContext implements Context {
   readonly #memberships: DataLoader<string, Member | null>;
+  readonly #relations: DataLoader<string, Relation>;
 
   constructor(readonly app: App, public viewer: Viewer | null, readonly ipAddress: string | null) {
     this.#memberships = new DataLoader(async (roomIds) => {
       const members = this.viewer === null ? [] : await listMemberships(app, this.viewer, roomIds);
       return roomIds.map((roomId) => members.find((member) => member.roomId === roomId) ?? null);
     });
+    this.#relations = new DataLoader(async (userIds) =>
+      this.viewer === null ? userIds.map(() => STRANGERS) : await listRelations(app, this.viewer.userId, userIds)
+    );
   }
 
   memberOf(roomId: string): Promise<Member | null> {
     return this.#memberships.load(roomId);
   }
 
-  fillSlot<Value>({ roomId, fill }: ViewerSlot<Value>): Value | Promise<Value> {
+  fillSlot<Value>({ roomId, userId: otherId, fill }: ViewerSlot<Value>): Value | Promise<Value> {
     const userId = this.viewer?.userId ?? "";
-    if (roomId === null) return fill({ userId, role: null });
-    return this.memberOf(roomId).then((member) => fill({ userId, role: member?.role ?? null }));
+    if (roomId === undefined && otherId === undefined) return fill({ userId, role: null, relationTo: () => STRANGERS });
+    return Promise.all([
+      roomId === undefined ? null : this.memberOf(roomId),
+      otherId === undefined ? STRANGERS : this.#relations.load(otherId),
+    ]).then(([member, relation]) => fill({ userId, role: member?.role ?? null, relationTo: () => relation }));
   }
 
   signIn(signedIn: SignedIn): SignedIn {
@@ -72,6 +81,7 @@ export class ViewerContext implements Context {
 
   forget(): void {
     this.#memberships.clearAll();
+    this.#relations.clearAll();
   }
 }
 

@@ -127,8 +127,13 @@ interface NewUser {
 async function createUser(app: App, user: NewUser): Promise<User> {
   try {
     const [created] = await app.sql<User[]>`
-      insert into users ${app.sql({ id: newId(), ...user })}
-      returning id, username, email, display_name, bio, role, created_at`;
+      with created as (
+        insert into users ${app.sql({ id: newId(), ...user })}
+        returning id, username, email, display_name, bio, role, created_at
+      ), log as (
+        insert into viewer_logs (user_id) select id from created
+      )
+      select * from created`;
     if (created === undefined) throw new Error("insert returned no user");
     return created;
   } catch (error) {

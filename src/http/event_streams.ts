@@ -4,7 +4,7 @@ import type { ExecutionResult } from "graphql";
 import type { App } from "../app.ts";
 import { watchSession } from "../auth/revocations.ts";
 import { AppError } from "../errors.ts";
-import type { EndReason } from "../live/fanout.ts";
+import type { EndReason } from "../live/subscriptions.ts";
 import type { Connections } from "./connections.ts";
 import type { LiveOperation, OperationContext } from "./operations.ts";
 import { reportError } from "./reports.ts";

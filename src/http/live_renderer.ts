@@ -10,8 +10,9 @@ import {
 import type { App } from "../app.ts";
 import { type Context, type FieldPath, SharedContext, ViewerContext, type ViewerSlot } from "../context.ts";
 import { NeedsViewer, type Rendered, type Renderer, type RoomBatch } from "../live/fanout.ts";
-import type { Reader } from "../messages/messages.ts";
+import type { ViewerRenderer } from "../live/subscriptions.ts";
 import { isAway } from "../platform/sql.ts";
+import type { Reader } from "../rooms/relations.ts";
 import { formatErrors, reportResult, rootCause } from "./reports.ts";
 
 /** What all subscriptions with one document have in common. */
@@ -26,7 +27,7 @@ interface Plan {
 const plans = new WeakMap<DocumentNode, Plan>();
 let lastPlanId = 0;
 
-export class OperationRenderer implements Renderer {
+export class OperationRenderer implements Renderer, ViewerRenderer {
   readonly #plan: Plan;
   readonly #operation: string;
   readonly #context: Context;
@@ -51,7 +52,10 @@ export class OperationRenderer implements Renderer {
   }
 
   async render(batch: RoomBatch): Promise<Rendered> {
-    if (this.#isPersonal) return await this.#renderForViewer(batch);
+    if (this.#isPersonal) {
+      const body = await this.renderForViewer(batch);
+      return { size: body.length, bodyFor: () => body };
+    }
     // Learned in another room: this group is still shared, and must not see through the eyes of one of its members.
     if (this.#plan.isPersonal) throw new NeedsViewer();
     return await this.#renderForAll(batch);
@@ -68,14 +72,14 @@ export class OperationRenderer implements Renderer {
     return encode(result, context.slots);
   }
 
-  async #renderForViewer(batch: RoomBatch): Promise<Rendered> {
+  async renderForViewer(value: object): Promise<string> {
     const { viewer, ipAddress } = this.#context;
-    const result = await this.#execute(batch, new ViewerContext(this.app, viewer, ipAddress));
+    const result = await this.#execute(value, new ViewerContext(this.app, viewer, ipAddress));
     this.app.metrics.liveEncodings.inc();
-    return encode(result, []);
+    return stringify(result);
   }
 
-  async #execute(batch: RoomBatch, context: Context): Promise<ExecutionResult> {
+  async #execute(batch: object, context: Context): Promise<ExecutionResult> {
     this.app.metrics.liveExecutions.inc();
     const result = await executeSubscriptionEvent({ ...this.args, rootValue: batch, contextValue: context });
     // While the database is away the events must wait, not arrive as errors.
@@ -92,7 +96,7 @@ export class OperationRenderer implements Renderer {
 /** Encodes once. Slots become marks in the JSON, so that a reader's values go in without encoding the rest again. */
 function encode(result: ExecutionResult, slots: readonly ViewerSlot<unknown>[]): Rendered {
   const filled = slots.filter((slot, index) => mark(result.data, slot.path, MARK + index));
-  const json = JSON.stringify(result.errors ? { ...result, errors: formatErrors(result.errors) } : result);
+  const json = stringify(result);
   if (filled.length === 0) return { size: json.length, bodyFor: () => json };
   const parts = json.split(MARKED);
   let last = { key: "", body: "" }; // most readers in a row have the same values
@@ -108,6 +112,10 @@ function encode(result: ExecutionResult, slots: readonly ViewerSlot<unknown>[]):
       return last.body;
     },
   };
+}
+
+function stringify(result: ExecutionResult): string {
+  return JSON.stringify(result.errors ? { ...result, errors: formatErrors(result.errors) } : result);
 }
 
 // Postgres stores no U+0000, so nothing that people write can look like a mark.

@@ -27,7 +27,7 @@ import type { App } from "../app.ts";
 import type { Viewer } from "../auth/viewer.ts";
 import { ViewerContext } from "../context.ts";
 import type { AppError } from "../errors.ts";
-import { RoomSubscription } from "../live/follow.ts";
+import { LiveSubscription } from "../live/subscriptions.ts";
 import { OperationRenderer } from "./live_renderer.ts";
 import { reportError, reportResult } from "./reports.ts";
 
@@ -55,9 +55,9 @@ export class OperationContext extends ViewerContext {
   }
 }
 
-/** A running subscription to a room: the transport starts it with a sink. */
+/** A running subscription: the transport starts it with a sink. */
 export interface LiveOperation {
-  readonly subscription: RoomSubscription;
+  readonly subscription: LiveSubscription<unknown, OperationRenderer>;
   readonly renderer: OperationRenderer;
 }
 
@@ -123,7 +123,7 @@ export function createOperations(app: App, schema: GraphQLSchema): Operations {
   async function open(args: ValidatedSubscriptionArgs): Promise<Subscribed> {
     const source = await createSourceEventStream(args);
     if (!(Symbol.asyncIterator in source)) return reportResult(app, source);
-    if (source instanceof RoomSubscription) return { subscription: source, renderer: new OperationRenderer(app, args) };
+    if (source instanceof LiveSubscription) return { subscription: source, renderer: new OperationRenderer(app, args) };
     return mapSourceToResponseEvent(
       args,
       source,

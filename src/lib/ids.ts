@@ -1,7 +1,11 @@
 /** Global ids: `room_01jd…` outside (TypeID, https://github.com/jetify-com/typeid), UUIDv7 in the database. */
 import { fromString, fromUUID, toUUID, typeid } from "typeid-js";
 
-const ID_PREFIXES = ["viewer", "user", "session", "room", "member", "message"] as const;
+// deno-fmt-ignore
+const ID_PREFIXES = [
+  "viewer", "user", "session", "room", "member", "invite", "ban",
+  "message", "scheduled", "announcement", "notification",
+] as const;
 export type IdPrefix = typeof ID_PREFIXES[number];
 
 /** A new UUIDv7: later ids sort after earlier ones. */

@@ -3,16 +3,11 @@
  * Each follower has a cursor. Behind the group it pulls batches at its own pace; level with the group it is live and is
  * handed what comes. One that reads too slowly falls back to pulling, so nothing is queued without a bound. */
 import type { App } from "../app.ts";
-import type { Reader } from "../messages/messages.ts";
 import { isAway } from "../platform/sql.ts";
+import type { Reader } from "../rooms/relations.ts";
 import type { LiveEvent, RoomStream } from "./room_stream.ts";
+import { BEHIND_BYTES, CAUGHT_UP_BYTES, type EndReason, type Sink, STALLED_MS } from "./subscriptions.ts";
 
-/** Bytes a transport may hold for one follower before it is left to catch up by itself. */
-const BEHIND_BYTES = 256 * 1024;
-/** Bytes it must have shrunk to before the next batch. */
-const CAUGHT_UP_BYTES = 64 * 1024;
-/** A follower whose buffer has not shrunk for so long is cut off; it resumes with its cursor. */
-const STALLED_MS = 10_000;
 /** Encoded batches that a group keeps for followers who are a moment behind, and their size together. */
 const RECENT_BATCHES_MAX = 64;
 const RECENT_BYTES_MAX = 1024 * 1024;
@@ -44,20 +39,10 @@ export class NeedsViewer extends Error {
   override readonly name = "NeedsViewer";
 }
 
-/** Why a stream ended: the reader was removed, reads too slowly, or the server cannot go on. */
-export type EndReason = "removed" | "slow" | "unavailable";
-
-/** The transport's side of a subscription. None of the methods may throw. */
-export interface Sink {
-  send(body: string): void;
-  /** Bytes that were sent but not yet taken by the network. */
-  pendingBytes(): number;
-  /** Called at most once, after which nothing more is sent. */
-  end(reason: EndReason): void;
-}
-
 export interface Follower {
-  readonly reader: Reader;
+  /** Facts about the reader. The role is that of `readerSeq` and follows the events after it. */
+  reader: Reader;
+  readonly readerSeq: number;
   /** A removal of the reader that is older than this belongs to an earlier membership. */
   readonly joinedSeq: number;
   readonly renderer: Renderer;
@@ -75,6 +60,8 @@ class LogCut extends Error {
 
 interface Batch {
   readonly last: LiveEvent;
+  /** Events of the batch that change what its readers may do. */
+  readonly changes: readonly LiveEvent[];
   readonly rendered: Rendered;
 }
 
@@ -194,14 +181,15 @@ export class Group {
   }
 
   // Looks at the buffer first: a socket with many subscriptions must not be handed one batch too many by each.
-  #deliver(follower: Follower, { last, rendered }: Batch): void {
+  #deliver(follower: Follower, { last, changes, rendered }: Batch): void {
     if (this.#isLagging(follower)) {
       this.#live.delete(follower);
       return;
     }
+    for (const event of changes) follower.reader = readerAfter(follower, event);
     this.#send(follower, rendered);
     follower.cursor = last.seq;
-    if (isRemovalOf(follower, last)) this.#end(follower, "removed");
+    if (changes.some((event) => isRemovalOf(follower, event))) this.#end(follower, "removed");
   }
 
   #send(follower: Follower, rendered: Rendered): void {
@@ -247,14 +235,15 @@ export class Group {
 
   async #readAndRender(from: number, upTo: number): Promise<Batch> {
     const events = await this.stream.read(from, upTo);
-    // A batch ends with a removal: nothing later goes to the one who was removed.
-    const end = events.findIndex(({ kind }) => kind === "MEMBER_REMOVED");
+    // A batch ends with a removal: nothing later goes to the one who was removed. Where the room was deleted, everybody was.
+    const end = events.findIndex(({ kind, data }) => kind === "MEMBER_REMOVED" && data?.reason !== "ROOM_DELETED");
     const batch = end < 0 ? events : events.slice(0, end + 1);
     const last = batch.at(-1);
     if (last === undefined || last.seq !== from + batch.length) throw new LogCut();
     // What was rendered before may show a text that is now edited or deleted.
     if (batch.some(({ kind }) => kind === "MESSAGE_EDITED" || kind === "MESSAGE_DELETED")) this.#forget();
-    return { last, rendered: await this.renderer.render({ cursor: last.cursor, events: batch }) };
+    const changes = batch.filter(({ kind }) => kind === "MEMBER_UPDATED" || kind === "MEMBER_REMOVED");
+    return { last, changes, rendered: await this.renderer.render({ cursor: last.cursor, events: batch }) };
   }
 
   /** Waits while the database is away; ends the group, and returns `null`, on any other failure. */
@@ -284,6 +273,11 @@ export class Group {
     if (followers.length > 0) this.app.log.error("Cannot serve a live batch", { roomId: this.stream.roomId, error });
     for (const follower of followers) this.#end(follower, "unavailable");
   }
+}
+
+function readerAfter({ reader, readerSeq }: Follower, event: LiveEvent): Reader {
+  const isOwn = event.kind === "MEMBER_UPDATED" && event.subjectId === reader.userId && event.seq > readerSeq;
+  return isOwn ? { ...reader, role: event.data?.role ?? reader.role } : reader;
 }
 
 function isRemovalOf({ reader, joinedSeq }: Follower, event: LiveEvent): boolean {

@@ -3,9 +3,11 @@ import type { App } from "../app.ts";
 import type { Viewer } from "../auth/viewer.ts";
 import { type EventCursor, parseEventCursor } from "../lib/event_cursors.ts";
 import { noSuchRoom, requireMember } from "../rooms/members.ts";
-import type { EndReason, Follower, Renderer, RoomBatch, Sink } from "./fanout.ts";
+import { liveBlocks } from "./blocks.ts";
+import type { Follower, Renderer, RoomBatch } from "./fanout.ts";
 import { type Attachment, liveRooms } from "./live_rooms.ts";
 import type { RoomStream } from "./room_stream.ts";
+import { type EndReason, LiveSubscription, type Sink } from "./subscriptions.ts";
 
 export interface FollowInput {
   /** `null` for a text that is no room id. */
@@ -14,39 +16,33 @@ export interface FollowInput {
   readonly after?: string | null | undefined;
 }
 
-/** A checked subscription that waits for its transport. Call `start` once, or `cancel`. */
-export class RoomSubscription implements AsyncIterable<RoomBatch> {
+/** A subscription that shares its executions with all who follow the room with the same operation. */
+export class RoomSubscription extends LiveSubscription<RoomBatch, Renderer> {
   #isDone = false;
 
   constructor(
     private readonly app: App,
-    private readonly attachment: Attachment,
+    private readonly hold: { readonly attachment: Attachment; readonly release: () => void },
     private readonly from: Omit<Follower, "renderer" | "sink">,
   ) {
+    super();
     app.metrics.followers.inc();
   }
 
-  /** Delivers to the sink until the stream ends or is cancelled. */
   start(renderer: Renderer, sink: Sink): void {
     if (this.#isDone) return;
     const end = (reason: EndReason) => {
       this.cancel();
       sink.end(reason);
     };
-    this.attachment.join({ ...this.from, renderer, sink: { ...sink, end } });
+    this.hold.attachment.join({ ...this.from, renderer, sink: { ...sink, end } });
   }
 
-  /** GraphQL takes only async iterables for streams. This one is pushed instead, by `start`. */
-  [Symbol.asyncIterator](): never {
-    throw new TypeError("A room subscription is started with a sink, not iterated");
-  }
-
-  /** Stops at once: nothing is sent after it returns. Idempotent. */
   cancel(): void {
     if (this.#isDone) return;
     this.#isDone = true;
     this.app.metrics.followers.dec();
-    this.attachment.leave();
+    this.hold.release();
   }
 }
 
@@ -57,7 +53,13 @@ export async function followRoom(app: App, viewer: Viewer, { roomId, after }: Fo
   const cursor = after === null || after === undefined ? null : parseEventCursor(after);
   const attachment = roomId === null ? null : await app.once(liveRooms).attach(roomId);
   if (attachment === null) throw noSuchRoom();
+  const blocks = app.once(liveBlocks).watch(viewer.userId);
+  const release = () => {
+    attachment.leave();
+    blocks.release();
+  };
   try {
+    await blocks.loaded;
     const { stream } = attachment;
     // Another node may have told the client of an event whose hint has not come here yet.
     if (cursor !== null && cursor.seq > stream.head) await stream.refresh();
@@ -65,14 +67,17 @@ export async function followRoom(app: App, viewer: Viewer, { roomId, after }: Fo
     const head = stream.head;
     const member = await requireMember(app, viewer, roomId);
     const { first, seq } = await findStart(stream, { cursor, head });
-    return new RoomSubscription(app, attachment, {
-      reader: { userId: member.userId, role: member.role },
+    const { userId, role } = member;
+    return new RoomSubscription(app, { attachment, release }, {
+      // Whoever appears in the room shares it with the reader.
+      reader: { userId, role, relationTo: (other) => ({ sharesRoom: true, ...blocks.with(other) }) },
+      readerSeq: head,
       joinedSeq: member.joinedSeq,
       first,
       cursor: seq,
     });
   } catch (error) {
-    attachment.leave();
+    release();
     throw error;
   }
 }

@@ -2,7 +2,7 @@
 import type { App } from "../app.ts";
 import type { Viewer } from "../auth/viewer.ts";
 import { AppError } from "../errors.ts";
-import { publishRoomEvent, type RoomEvent } from "../rooms/events.ts";
+import { publishRoomEvent, type RoomEvent, takeSeq } from "../rooms/events.ts";
 import { lockMember, type Member, requireMember } from "../rooms/members.ts";
 import { canDelete, canEdit, listVisibleMessages, type Message } from "./messages.ts";
 import { parseContent } from "./send.ts";
@@ -75,7 +75,7 @@ async function changeMessage(
       for update of messages
     ), room as (
       update rooms
-      set last_seq = last_seq + 1
+      set ${takeSeq(app)}
       from target
       where rooms.id = ${member.roomId}
       returning rooms.last_seq

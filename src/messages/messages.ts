@@ -1,8 +1,8 @@
 /** Messages: what they are, and the rows behind every way to reach one. */
 import type { App } from "../app.ts";
 import type { Viewer } from "../auth/viewer.ts";
-import type { RoomRole } from "../rooms/events.ts";
-import { isModerator } from "../rooms/members.ts";
+import { isModerator } from "../rooms/permissions.ts";
+import type { Reader } from "../rooms/relations.ts";
 
 export interface Message {
   readonly id: string;
@@ -16,6 +16,12 @@ export interface Message {
   readonly createdAt: Date;
   readonly editedAt: Date | null;
   readonly deletedAt: Date | null;
+  readonly replyToId: string | null;
+  /** The message whose thread this one is in; `null` in the main timeline. */
+  readonly threadRootId: string | null;
+  readonly mentionsEveryone: boolean;
+  readonly pinnedAt: Date | null;
+  readonly pinnedById: string | null;
 }
 
 /** The messages with these ids, seen from inside their room. */
@@ -49,18 +55,11 @@ export async function listLastMessages(app: App, roomIds: readonly string[]): Pr
   return roomIds.map((id) => messages.find(({ roomId }) => roomId === id) ?? null);
 }
 
-/** What the answer to "may the viewer" depends on, besides the message. */
-export interface Reader {
-  readonly userId: string;
-  /** Role in the room; `null` for one who is not in it. */
-  readonly role: RoomRole | null;
-}
-
-export function canEdit(message: Message, reader: Reader): boolean {
+export function canEdit(message: Message, reader: Pick<Reader, "userId" | "role">): boolean {
   return message.deletedAt === null && message.authorId === reader.userId && reader.role !== null;
 }
 
-export function canDelete(message: Message, reader: Reader): boolean {
+export function canDelete(message: Message, reader: Pick<Reader, "userId" | "role">): boolean {
   if (message.deletedAt !== null || reader.role === null) return false;
   return message.authorId === reader.userId || isModerator(reader.role);
 }

@@ -5,7 +5,7 @@ import { AppError } from "../errors.ts";
 import { newId } from "../lib/ids.ts";
 import { requireExactText, requireText } from "../lib/texts.ts";
 import { isViolationOf } from "../platform/sql.ts";
-import { publishRoomEvent, type RoomEvent } from "../rooms/events.ts";
+import { publishRoomEvent, type RoomEvent, takeSeq } from "../rooms/events.ts";
 import { lockMember, type Member, notAMember } from "../rooms/members.ts";
 import type { Message } from "./messages.ts";
 
@@ -56,7 +56,7 @@ async function appendMessage(app: App, member: Member, draft: Draft): Promise<{ 
     with member as (${lockMember(app, member)}
     ), room as (
       update rooms
-      set last_seq = last_seq + 1,
+      set ${takeSeq(app)},
         last_activity_at = now()
       from member
       where rooms.id = member.room_id

@@ -1,18 +1,30 @@
 /** The room log: every lasting thing that happens in a room is one numbered row, committed together with its effect.
  * Written by the statements of `rooms/` and `messages/`, read here; nothing else numbers events. */
 import type { App } from "../app.ts";
+import type { Fragment } from "../platform/sql.ts";
 
-const KINDS = ["MESSAGE_SENT", "MESSAGE_EDITED", "MESSAGE_DELETED", "MEMBER_JOINED", "MEMBER_REMOVED"] as const;
+const MESSAGE_KINDS = [
+  "MESSAGE_SENT",
+  "MESSAGE_EDITED",
+  "MESSAGE_DELETED",
+  "MESSAGE_PINNED",
+  "MESSAGE_UNPINNED",
+  "REACTION_ADDED",
+  "REACTION_REMOVED",
+] as const;
+const MEMBER_KINDS = ["MEMBER_JOINED", "MEMBER_REMOVED", "MEMBER_UPDATED", "MEMBER_READ"] as const;
+const KINDS = [...MESSAGE_KINDS, ...MEMBER_KINDS, "ROOM_UPDATED"] as const;
 export type RoomEventKind = typeof KINDS[number];
 
 export type RoomRole = "OWNER" | "MODERATOR" | "MEMBER";
-export type RemovalReason = "LEFT" | "KICKED";
+export type RemovalReason = "LEFT" | "KICKED" | "BANNED" | "ROOM_DELETED";
 
-/** What an event says beyond its ids. `memberId` and `role` of a join outlive the membership. */
+/** What an event says beyond its ids. `memberId` and `role` outlive the membership. */
 export interface RoomEventData {
   readonly memberId?: string;
   readonly role?: RoomRole;
   readonly reason?: RemovalReason;
+  readonly emoji?: string;
 }
 
 export interface RoomEvent {
@@ -21,7 +33,7 @@ export interface RoomEvent {
   readonly seq: number;
   readonly kind: RoomEventKind;
   readonly actorId: string | null;
-  /** A message for message events, a user for member events. */
+  /** A message for message events, a user for member events, else the room. */
   readonly subjectId: string;
   readonly data: RoomEventData | null;
   readonly createdAt: Date;
@@ -36,6 +48,11 @@ export function isRoomEvent(message: unknown): message is RoomEvent {
   return typeof roomId === "string" && Number.isSafeInteger(seq) && KINDS.some((known) => known === kind) &&
     (actorId === null || typeof actorId === "string") && typeof subjectId === "string" &&
     typeof data === "object" && createdAt instanceof Date;
+}
+
+/** The part of `update rooms set …` that takes the next numbers of the log. Takes the row lock that keeps them in order. */
+export function takeSeq({ sql }: App, count: number | Fragment = 1): Fragment {
+  return sql`last_seq = last_seq + ${count}, changed_xid = pg_current_xact_id()`;
 }
 
 /** Topic of the hints that a room has new events. */

@@ -5,8 +5,9 @@ import { AppError } from "../errors.ts";
 import { newId } from "../lib/ids.ts";
 import { optionalText } from "../lib/texts.ts";
 import { isViolationOf, retryDeadlock } from "../platform/sql.ts";
-import { publishRoomEvent, type RemovalReason, type RoomEvent, type RoomRole } from "./events.ts";
-import { isModerator, type Member, noSuchRoom, outranks, requireMember } from "./members.ts";
+import { publishRoomEvent, type RemovalReason, type RoomEvent, type RoomRole, takeSeq } from "./events.ts";
+import { type Member, noSuchRoom, requireMember } from "./members.ts";
+import { isModerator, outranks } from "./permissions.ts";
 
 const REASON_MAX = 500;
 
@@ -27,15 +28,15 @@ export async function joinRoom(app: App, viewer: Viewer, roomId: string | null):
         for key share
       ), room as (
         update rooms
-        set last_seq = last_seq + 1,
+        set ${takeSeq(app)},
           member_count = member_count + 1
         where id = ${roomId}
           and kind = 'PUBLIC'
           and not exists (select from present)
         returning id, last_seq
       ), member as (
-        insert into members (id, room_id, user_id, role, joined_seq)
-        select ${memberId}, id, ${viewer.userId}, 'MEMBER', last_seq from room
+        insert into members (id, room_id, user_id, role, joined_seq, last_read_seq)
+        select ${memberId}, id, ${viewer.userId}, 'MEMBER', last_seq, last_seq from room
       )
       insert into room_events (room_id, seq, kind, actor_id, subject_id, data)
       select id, last_seq, 'MEMBER_JOINED', ${viewer.userId}::uuid, ${viewer.userId}::uuid, ${
@@ -120,7 +121,7 @@ async function removeMember(
         returning id, room_id, role
       ), room as (
         update rooms
-        set last_seq = last_seq + 1,
+        set ${takeSeq(app)},
           member_count = member_count - 1,
           owner_count = owner_count - (member.role = 'OWNER')::int
         from member

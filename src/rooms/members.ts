@@ -7,6 +7,7 @@ import type { Connection, Page } from "../lib/pages.ts";
 import { cursorOf, type Keyset, readPage } from "../platform/keyset.ts";
 import type { Fragment } from "../platform/sql.ts";
 import type { RoomEvent, RoomRole } from "./events.ts";
+import type { RoomKind } from "./permissions.ts";
 
 const SEARCH_MAX = 80;
 
@@ -15,27 +16,30 @@ export interface Member {
   readonly roomId: string;
   /** Epoch of the room's log: what cursors of this room begin with. */
   readonly epoch: string;
+  readonly roomKind: RoomKind;
+  /** Seconds between two messages of one member; 0 is off. */
+  readonly slowModeSeconds: number;
   readonly userId: string;
   readonly role: RoomRole;
   readonly joinedSeq: number;
   readonly joinedAt: Date;
+  readonly mutedUntil: Date | null;
+  readonly notificationLevel: NotificationLevel;
+  /** Seq of the last message read; `joinedSeq` until there is one. */
+  readonly lastReadSeq: number;
+  readonly lastReadAt: Date | null;
 }
 
-const RANKS: Readonly<Record<RoomRole, number>> = { OWNER: 2, MODERATOR: 1, MEMBER: 0 };
+export type NotificationLevel = "ALL" | "MENTIONS" | "NONE";
 
-/** Whether the first may act on the second: nobody acts on an equal or higher. */
-export function outranks(role: RoomRole, other: RoomRole): boolean {
-  return RANKS[role] > RANKS[other];
-}
-
-/** Whether the role may act on what others made in the room. */
-export function isModerator(role: RoomRole): boolean {
-  return RANKS[role] >= RANKS.MODERATOR;
+/** The columns of a `Member`, where `members` and `rooms` are joined. */
+function memberColumns({ sql }: App): Fragment {
+  return sql`members.*, rooms.epoch, rooms.kind as room_kind, rooms.slow_mode_seconds`;
 }
 
 export async function listMembers(app: App, ids: readonly string[]): Promise<Member[]> {
   return await app.sql<Member[]>`
-    select members.*, rooms.epoch
+    select ${memberColumns(app)}
     from members
     join rooms on rooms.id = members.room_id
     where members.id = any(${ids as string[]}::uuid[])`;
@@ -44,7 +48,7 @@ export async function listMembers(app: App, ids: readonly string[]): Promise<Mem
 /** The viewer's memberships in these rooms; none where the viewer is not in. */
 export async function listMemberships(app: App, viewer: Viewer, roomIds: readonly string[]): Promise<Member[]> {
   return await app.sql<Member[]>`
-    select members.*, rooms.epoch
+    select ${memberColumns(app)}
     from members
     join rooms on rooms.id = members.room_id
     where members.room_id = any(${roomIds as string[]}::uuid[])
@@ -54,7 +58,7 @@ export async function listMemberships(app: App, viewer: Viewer, roomIds: readonl
 /** Those of the memberships that the viewer may see: of rooms the viewer is in. */
 export async function listVisibleMembers(app: App, viewer: Viewer, ids: readonly string[]): Promise<Member[]> {
   return await app.sql<Member[]>`
-    select members.*, rooms.epoch
+    select ${memberColumns(app)}
     from members
     join rooms on rooms.id = members.room_id
     join members as mine on mine.room_id = members.room_id
@@ -62,16 +66,37 @@ export async function listVisibleMembers(app: App, viewer: Viewer, ids: readonly
       and mine.user_id = ${viewer.userId}`;
 }
 
-/** The viewer's key to a room. Throws NOT_FOUND where there is no such room or it is private and the viewer is not in;
- * NOT_A_MEMBER where the viewer has not joined a public room. */
-export async function requireMember(app: App, viewer: Viewer, roomId: string | null): Promise<Member> {
-  const [found] = await app.sql<(Member & { kind: string })[]>`
-    select rooms.kind, rooms.epoch, members.*
+/** The viewer's key to a room. Throws NOT_FOUND where there is no such room or it is private and the viewer neither in nor
+ * invited; NOT_A_MEMBER where the viewer could join. */
+export async function requireMember(
+  app: App,
+  viewer: Pick<Viewer, "userId">,
+  roomId: string | null,
+): Promise<Member> {
+  const [found] = await app.sql<(Member & { isVisible: boolean })[]>`
+    select ${memberColumns(app)}, ${isVisibleTo(app, viewer)} as is_visible
     from rooms
     left join members on members.room_id = rooms.id and members.user_id = ${viewer.userId}
     where rooms.id = ${roomId}`;
   if (found?.id) return found;
-  throw found?.kind === "PUBLIC" ? notAMember() : noSuchRoom();
+  throw found?.isVisible ? notAMember() : noSuchRoom();
+}
+
+/** Whether a row of `rooms` may be known to the viewer: public rooms, and those that the viewer is in or invited to. */
+export function isVisibleTo({ sql }: App, viewer: Pick<Viewer, "userId"> | null): Fragment {
+  if (viewer === null) return sql`rooms.kind = 'PUBLIC'`;
+  return sql`(
+    rooms.kind = 'PUBLIC'
+    or exists (select from members where members.room_id = rooms.id and members.user_id = ${viewer.userId})
+    or exists (
+      select
+      from invites
+      where invites.room_id = rooms.id
+        and invites.invitee_id = ${viewer.userId}
+        and invites.status = 'PENDING'
+        and invites.expires_at > now()
+    )
+  )`;
 }
 
 export function noSuchRoom(): AppError {
@@ -117,10 +142,9 @@ export async function pageMembers(
   return await readPage<MemberRow>(sql, { ...MEMBERS, rows }, page);
 }
 
-function selectSorted({ sql }: App) {
-  return sql`
-    select members.*,
-      rooms.epoch,
+function selectSorted(app: App) {
+  return app.sql`
+    select ${memberColumns(app)},
       case members.role when 'OWNER' then 0 when 'MODERATOR' then 1 else 2 end as rank,
       lower(users.display_name) as sort_name
     from members
@@ -133,8 +157,8 @@ export function memberCursor(member: MemberRow): string {
   return cursorOf(MEMBERS, member);
 }
 
-/** The memberships that these `MEMBER_JOINED` events began, in their order; as they were, where they have ended since. */
-export async function listJoinedMembers(app: App, events: readonly JoinedEvent[]): Promise<MemberRow[]> {
+/** The memberships that these member events are about, in their order; as they were, where they have ended since. */
+export async function listEventMembers(app: App, events: readonly MemberEvent[]): Promise<MemberRow[]> {
   const ids = events.map(({ data }) => data?.memberId ?? null);
   const members = await app.sql<MemberRow[]>`
     ${selectSorted(app)}
@@ -142,9 +166,9 @@ export async function listJoinedMembers(app: App, events: readonly JoinedEvent[]
   return events.map((event, index) => members.find(({ id }) => id === ids[index]) ?? formerMember(event));
 }
 
-type JoinedEvent = Omit<RoomEvent, "kind"> & { readonly cursor: string };
+type MemberEvent = Omit<RoomEvent, "kind"> & { readonly cursor: string };
 
-function formerMember({ roomId, cursor, subjectId, seq, createdAt, data }: JoinedEvent): MemberRow {
+function formerMember({ roomId, cursor, subjectId, seq, createdAt, data }: MemberEvent): MemberRow {
   const { epoch } = parseEventCursor(cursor);
   const role = data?.role ?? "MEMBER";
   const id = data?.memberId ?? "";
@@ -156,13 +180,19 @@ function formerMember({ roomId, cursor, subjectId, seq, createdAt, data }: Joine
     role,
     joinedSeq: seq,
     joinedAt: createdAt,
-    rank: 2 - RANKS[role],
+    roomKind: "PRIVATE",
+    slowModeSeconds: 0,
+    mutedUntil: null,
+    notificationLevel: "ALL",
+    lastReadSeq: seq,
+    lastReadAt: null,
+    rank: 2,
     sortName: "",
   };
 }
 
-/** The first part of every statement that writes as a member. All lock in the same order (member, message, room), so none
- * can deadlock; `key share` lets sends pass each other, while a removal waits or wins. */
+/** The first part of every statement that writes as a member. All lock in the same order (scheduled message, member,
+ * message, room, logs of users), so none can deadlock; `key share` lets sends pass each other, while a removal waits or wins. */
 export function lockMember({ sql }: App, member: Member): Fragment {
   return sql`
     select room_id, user_id

@@ -7,6 +7,9 @@ import type { Connection, Page } from "../lib/pages.ts";
 import { isStorable, optionalText, requireText } from "../lib/texts.ts";
 import { cursorOf, type Keyset, readPage } from "../platform/keyset.ts";
 import { isViolationOf } from "../platform/sql.ts";
+import { appendViewerEvents, publishViewerEvents } from "../users/viewer_events.ts";
+import { isVisibleTo } from "./members.ts";
+import type { RoomKind } from "./permissions.ts";
 
 const NAME_MAX = 80;
 const TOPIC_MAX = 500;
@@ -14,16 +17,16 @@ const SLUG_MAX = 60;
 const SEARCH_MAX = 100;
 const SEARCH_WORDS_MAX = 8;
 
-export type RoomKind = "PUBLIC" | "PRIVATE";
-
 export interface Room {
   readonly id: string;
   readonly epoch: string;
   readonly kind: RoomKind;
-  readonly name: string;
-  readonly slug: string;
+  /** `null` for a direct conversation. */
+  readonly name: string | null;
+  readonly slug: string | null;
   readonly topic: string | null;
   readonly creatorId: string;
+  readonly slowModeSeconds: number;
   /** Seq of the newest event of the log. */
   readonly lastSeq: number;
   readonly memberCount: number;
@@ -36,7 +39,7 @@ export async function listRooms(app: App, ids: readonly string[]): Promise<Room[
   return await app.sql<Room[]>`select * from rooms where id = any(${ids as string[]}::uuid[])`;
 }
 
-/** Those of the rooms that the viewer may know of: public ones, and those the viewer is in. */
+/** Those of the rooms that the viewer may know of. */
 export async function listVisibleRooms(app: App, viewer: Viewer | null, ids: readonly string[]): Promise<Room[]> {
   return await app.sql<Room[]>`
     select *
@@ -54,14 +57,6 @@ export async function findRoomBySlug(app: App, viewer: Viewer | null, slug: stri
     where slug = ${slug.toLowerCase()}
       and ${isVisibleTo(app, viewer)}`;
   return room ?? null;
-}
-
-function isVisibleTo({ sql }: App, viewer: Viewer | null) {
-  if (viewer === null) return sql`rooms.kind = 'PUBLIC'`;
-  return sql`(
-    rooms.kind = 'PUBLIC'
-    or exists (select from members where members.room_id = rooms.id and members.user_id = ${viewer.userId})
-  )`;
 }
 
 export type RoomOrder = "MEMBER_COUNT" | "LAST_ACTIVITY" | "NAME" | "CREATED_AT";
@@ -172,7 +167,12 @@ export async function createRoom(app: App, viewer: Viewer, input: CreateRoomInpu
 async function insertRoom(
   app: App,
   viewer: Viewer,
-  draft: { readonly kind: RoomKind; readonly name: string; readonly slug: string; readonly topic: string | null },
+  draft: {
+    readonly kind: CreateRoomInput["kind"];
+    readonly name: string;
+    readonly slug: string;
+    readonly topic: string | null;
+  },
 ): Promise<Room> {
   const memberId = newId();
   const [room] = await app.sql<Room[]>`
@@ -182,9 +182,11 @@ async function insertRoom(
   }
       returning *
     ), member as (
-      insert into members (id, room_id, user_id, role, joined_seq)
-      select ${memberId}, id, creator_id, 'OWNER', last_seq from room
-    ), event as (
+      insert into members (id, room_id, user_id, role, joined_seq, last_read_seq)
+      select ${memberId}, id, creator_id, 'OWNER', last_seq, last_seq from room
+    ), news as (
+      select creator_id as user_id, 'ROOM_ADDED' as kind, id as subject_id, null::jsonb as data from room
+    ), ${appendViewerEvents(app)}, event as (
       insert into room_events (room_id, seq, kind, actor_id, subject_id, data)
       select id, last_seq, 'MEMBER_JOINED', creator_id, creator_id, ${
     app.sql.json({ memberId, role: "OWNER" })
@@ -192,6 +194,7 @@ async function insertRoom(
     )
     select * from room`;
   if (room === undefined) throw new Error("insert returned no room");
+  publishViewerEvents(app, [viewer.userId]);
   return room;
 }
 

@@ -5,18 +5,26 @@ import { followRoom } from "../src/live/follow.ts";
 import type { RoomBatch } from "../src/live/fanout.ts";
 import type { LiveEvent } from "../src/live/room_stream.ts";
 import type { RemovalReason as Reason } from "../src/rooms/events.ts";
-import { listJoinedMembers, memberCursor } from "../src/rooms/members.ts";
+import { listEventMembers, memberCursor } from "../src/rooms/members.ts";
 import { builder, type SchemaTypes } from "./builder.ts";
 import { Message, MessagePages } from "./messages.ts";
-import { Room, RoomMember, RoomMemberPages } from "./rooms.ts";
+import { RoomMember, RoomMemberPages } from "./members.ts";
+import { Room } from "./rooms.ts";
 import { User } from "./users.ts";
 
 const TYPE_NAMES: Readonly<Record<LiveEvent["kind"], string>> = {
   MESSAGE_SENT: "MessageSentEvent",
   MESSAGE_EDITED: "MessageEditedEvent",
   MESSAGE_DELETED: "MessageDeletedEvent",
+  MESSAGE_PINNED: "MessagePinnedEvent",
+  MESSAGE_UNPINNED: "MessageUnpinnedEvent",
+  REACTION_ADDED: "ReactionAddedEvent",
+  REACTION_REMOVED: "ReactionRemovedEvent",
   MEMBER_JOINED: "MemberJoinedEvent",
   MEMBER_REMOVED: "MemberRemovedEvent",
+  MEMBER_UPDATED: "MemberUpdatedEvent",
+  MEMBER_READ: "MemberReadEvent",
+  ROOM_UPDATED: "RoomUpdatedEvent",
   RESYNC: "RoomResyncEvent",
 };
 
@@ -57,36 +65,53 @@ builder.objectFields(event("MessageSentEvent", "A message was sent."), (t) => ({
   }),
 }));
 
-builder.objectFields(event("MessageEditedEvent", "A message was edited."), (t) => ({
-  message: t.field({ type: Message, description: "The message.", resolve: ({ subjectId }) => subjectId }),
-}));
+const messageEvent = (name: string, description: string, about = "The message.") => {
+  const ref = event(name, description);
+  builder.objectField(
+    ref,
+    "message",
+    (t) => t.field({ type: Message, description: about, resolve: ({ subjectId }) => subjectId }),
+  );
+  return ref;
+};
 
-builder.objectFields(event("MessageDeletedEvent", "A message was deleted; it is a tombstone now."), (t) => ({
-  message: t.field({ type: Message, description: "The tombstone.", resolve: ({ subjectId }) => subjectId }),
-}));
+messageEvent("MessageEditedEvent", "A message was edited.");
+messageEvent("MessageDeletedEvent", "A message was deleted; it is a tombstone now.", "The tombstone.");
+messageEvent("MessageUnpinnedEvent", "A message was unpinned.");
+
+for (const [name, done] of [["ReactionAddedEvent", "added"], ["ReactionRemovedEvent", "removed"]] as const) {
+  const ref = messageEvent(name, `A reaction was ${done}.`, "The message, with the new `reactionGroups`.");
+  builder.objectField(
+    ref,
+    "emoji",
+    (t) => t.string({ description: "The emoji.", resolve: ({ data }) => data?.emoji ?? "" }),
+  );
+}
 
 builder.objectFields(event("MemberJoinedEvent", "Someone joined."), (t) => ({
   room: countedRoom(t),
   member: t.loadable({
     type: RoomMember,
     description: "The new member.",
-    load: (events: LiveEvent[], ctx) => listJoinedMembers(ctx.app, events),
+    load: (events: LiveEvent[], ctx) => listEventMembers(ctx.app, events),
     resolve: (joined) => joined,
   }),
   memberEdge: t.loadable({
     type: RoomMemberPages.edge,
     description: "Its edge in `room.members`.",
     load: async (events: LiveEvent[], ctx) =>
-      (await listJoinedMembers(ctx.app, events)).map((node) => ({ cursor: memberCursor(node), node })),
+      (await listEventMembers(ctx.app, events)).map((node) => ({ cursor: memberCursor(node), node })),
     resolve: (joined) => joined,
   }),
 }));
 
-const RemovalReason = builder.enumType("RemovalReason", {
+export const RemovalReason = builder.enumType("RemovalReason", {
   description: "Why a user is no longer a member.",
   values: {
     LEFT: { description: "Left by choice." },
     KICKED: { description: "Kicked by a moderator." },
+    BANNED: { description: "Banned by a moderator." },
+    ROOM_DELETED: { description: "The room was deleted." },
   } satisfies Record<Reason, { description: string }>,
 });
 
@@ -109,6 +134,27 @@ builder.objectFields(
     reason: t.field({ type: RemovalReason, description: "Why.", resolve: ({ data }) => data?.reason ?? "LEFT" }),
   }),
 );
+
+for (
+  const [name, description, about] of [
+    ["MemberUpdatedEvent", "The role or the mute of a member changed.", "The member."],
+    [
+      "MemberReadEvent",
+      "A member read up to a message (read receipt); at most one per member and second.",
+      "The member, with the new `lastReadMessage`.",
+    ],
+  ] as const
+) {
+  builder.objectField(event(name, description), "member", (t) =>
+    t.loadable({
+      type: RoomMember,
+      description: about,
+      load: (events: LiveEvent[], ctx) => listEventMembers(ctx.app, events),
+      resolve: (changed) => changed,
+    }));
+}
+
+event("RoomUpdatedEvent", "Name, topic, icon, kind or settings of the room changed.");
 
 builder.objectFields(
   event(
