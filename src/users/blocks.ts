@@ -1,6 +1,7 @@
 /** Blocking people: no direct messages, no invites, no mentions, and neither sees whether the other is there. */
 import type { App } from "../app.ts";
 import { AppError } from "../errors.ts";
+import type { Fragment } from "../platform/sql.ts";
 
 /** Topic of the hints that a block was made or lifted. */
 export const BLOCKS_TOPIC = "blocks";
@@ -51,6 +52,16 @@ export async function unblockUser(app: App, userId: string, otherId: string | nu
   if (other === undefined) throw noSuchUser();
   publishBlock(app, { blockerId: userId, blockedId: other.id, isBlocked: false });
   return other.id;
+}
+
+/** Whether one of two users has blocked the other, as a condition; each is a column or a value cast to `uuid`. */
+export function isBlocked({ sql }: App, one: Fragment, other: Fragment): Fragment {
+  return sql`exists (
+    select
+    from blocks
+    where (blocker_id = ${one} and blocked_id = ${other})
+      or (blocker_id = ${other} and blocked_id = ${one})
+  )`;
 }
 
 function publishBlock(app: App, change: BlockChange): void {
