@@ -2,6 +2,8 @@ alter table rooms
   alter column name drop not null,
   alter column slug drop not null,
   add column slow_mode_seconds int not null default 0 check (slow_mode_seconds between 0 and 21600),
+  -- Grows with every ban: a join that has not seen the newest one starts over.
+  add column ban_count int not null default 0,
   -- The sorted ids of a direct conversation's people: one conversation for each set of them.
   add column direct_key text constraint rooms_direct_key unique,
   -- A deleted room is private and without members, so nobody can see it, until its rows are cut.
@@ -53,3 +55,6 @@ create table bans (
   expires_at timestamptz(3),
   constraint bans_room_user_key unique (room_id, user_id)
 );
+
+-- What one person wrote in a room of late, for the ban that deletes it.
+create index messages_author on messages (room_id, author_id, created_at);

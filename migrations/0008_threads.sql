@@ -40,4 +40,31 @@ create table message_texts (
   grams int[] not null
 );
 
-create index message_texts_grams on message_texts using gin (grams);
+-- Every search reads the list of what is not sorted in yet: with 4 MB, the default, it takes 20 ms each time it looks at the
+-- index, with 512 kB 2 ms. Sorting in smaller portions takes longer: 0.16 ms for each message instead of 0.04.
+create index message_texts_grams on message_texts using gin (grams) with (gin_pending_list_limit = 512);
+
+-- All parts of a statement see what was committed when it began; a function sees what was committed when it is called. These
+-- are called under a lock that their rows are written under too, so they see all of them.
+
+-- How many other emoji a message has. Called under the lock of the message.
+create function count_other_emoji(reacted_id uuid, own_emoji text) returns bigint language sql volatile as $$
+  select count(distinct emoji) from reactions where message_id = reacted_id and emoji <> own_emoji
+$$;
+
+-- How many messages of a room are pinned. Called where the row of the room is updated, which checks anew after waiting for it.
+create function count_pinned(pinned_room_id uuid) returns bigint language sql volatile as $$
+  select count(*) from messages where room_id = pinned_room_id and pinned_at is not null
+$$;
+
+-- Drops the mentions of a message but for those of some people, and how many they were. Called under the lock of the message.
+create function drop_mentions(mentioning_id uuid, kept_ids uuid[]) returns bigint language sql volatile as $$
+  with dropped as (delete from mentions where message_id = mentioning_id and user_id <> all(kept_ids) returning 1)
+  select count(*) from dropped
+$$;
+
+-- Drops the reactions to a message. Called under the lock of the message.
+create function drop_reactions(reacted_id uuid) returns bigint language sql volatile as $$
+  with dropped as (delete from reactions where message_id = reacted_id returning 1)
+  select count(*) from dropped
+$$;

@@ -25,6 +25,13 @@ function isAddressOrSubnet(text: string): boolean {
 /** A day: tokens are checked without the database, so they must not live long. */
 export const ACCESS_TOKEN_TTL_SECONDS_MAX = 86_400;
 
+/** Limits that are no settings, but that clients are told. */
+export const ATTACHMENTS_PER_MESSAGE_MAX = 10;
+/** As in the constraint `rooms_full`. */
+export const ROOM_MEMBERS_MAX = 5_000;
+/** How long one counts as typing after the last word of it. */
+export const TYPING_TIMEOUT_SECONDS = 6;
+
 const Environment = z.object({
   HOST: z.string().min(1).default("127.0.0.1"),
   PORT: count(0, 65_535).default(4000),
@@ -36,6 +43,8 @@ const Environment = z.object({
   ACCESS_TOKEN_TTL_SECONDS: count(1, ACCESS_TOKEN_TTL_SECONDS_MAX).default(900),
   REFRESH_TOKEN_TTL_SECONDS: count(60, 31_536_000).default(2_592_000),
   MAX_MESSAGE_LENGTH: count(1, 100_000).default(4000),
+  MESSAGE_EDIT_WINDOW_SECONDS: count(1, 31_536_000).optional(),
+  MAX_UPLOAD_BYTES: count(1, 1_073_741_824).default(26_214_400),
   MAX_CONNECTIONS: count(1, 1_000_000).default(50_000),
   MAX_CONNECTIONS_PER_USER: count(1, 10_000).default(20),
   MAX_SUBSCRIPTIONS_PER_CONNECTION: count(1, 10_000).default(100),
@@ -72,6 +81,10 @@ export interface Config {
   readonly refreshTokenTtlSeconds: number;
   /** Characters. */
   readonly maxMessageLength: number;
+  /** `null`: a message may be edited for ever. */
+  readonly messageEditWindowSeconds: number | null;
+  /** Of one file. */
+  readonly maxUploadBytes: number;
   readonly maxConnections: number;
   readonly maxConnectionsPerUser: number;
   readonly maxSubscriptionsPerConnection: number;
@@ -114,6 +127,8 @@ export function loadConfig(env: Readonly<Record<string, string>> = Deno.env.toOb
     accessTokenTtlSeconds: data.ACCESS_TOKEN_TTL_SECONDS,
     refreshTokenTtlSeconds: data.REFRESH_TOKEN_TTL_SECONDS,
     maxMessageLength: data.MAX_MESSAGE_LENGTH,
+    messageEditWindowSeconds: data.MESSAGE_EDIT_WINDOW_SECONDS ?? null,
+    maxUploadBytes: data.MAX_UPLOAD_BYTES,
     maxConnections: data.MAX_CONNECTIONS,
     maxConnectionsPerUser: data.MAX_CONNECTIONS_PER_USER,
     maxSubscriptionsPerConnection: data.MAX_SUBSCRIPTIONS_PER_CONNECTION,

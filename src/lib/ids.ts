@@ -4,7 +4,7 @@ import { fromString, fromUUID, toUUID, typeid } from "typeid-js";
 // deno-fmt-ignore
 const ID_PREFIXES = [
   "viewer", "user", "session", "room", "member", "invite", "ban",
-  "message", "scheduled", "announcement", "notification",
+  "message", "attachment", "scheduled", "announcement", "notification",
 ] as const;
 export type IdPrefix = typeof ID_PREFIXES[number];
 
@@ -22,6 +22,11 @@ export function parseId(text: string): { readonly prefix: IdPrefix; readonly uui
   const prefix = ID_PREFIXES.find((known) => text.startsWith(`${known}_`));
   const uuid = prefix && findId(prefix, text);
   return prefix && uuid ? { prefix, uuid } : null;
+}
+
+/** `findId` of an id that may be left out: `undefined` where it is. */
+export function findOptionalId(prefix: IdPrefix, text: string | null | undefined): string | null | undefined {
+  return text === null || text === undefined ? undefined : findId(prefix, text);
 }
 
 /** The UUID of a global id of this kind; `null` when the text is not one. */

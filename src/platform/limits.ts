@@ -14,11 +14,27 @@ export const LIMITS = {
   refreshAddress: { points: 120, seconds: 300 },
   /** By user: `changePassword` checks a password too. */
   password: { points: 10, seconds: 300 },
+  /** By user: each block is kept in memory while one of the two is connected. */
+  block: { points: 120, seconds: 3600 },
   createRoom: { points: 30, seconds: 3600 },
+  /** By user: new direct conversations. */
+  openDirectRoom: { points: 60, seconds: 3600 },
+  /** By user: each may invite up to 50. */
+  invite: { points: 60, seconds: 3600 },
   /** By user and room. */
   send: { points: 30, seconds: 10 },
+  /** By user and room: reactions and pins. */
+  react: { points: 60, seconds: 10 },
+  /** By user: a search reads up to 10,000 messages. */
+  search: { points: 60, seconds: 60 },
   /** By user: all streams that the quotas allow may come back at once. */
   subscribe: { points: 2_400, seconds: 60 },
+  /** By user: in a busy room every poll is answered at once. */
+  poll: { points: 1_200, seconds: 60 },
+  /** By user: each change is told to all who share a room. */
+  presence: { points: 30, seconds: 60 },
+  /** By user: starting and stopping again and again. */
+  typing: { points: 60, seconds: 10 },
 } as const;
 
 export type LimitName = keyof typeof LIMITS;

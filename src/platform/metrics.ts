@@ -15,6 +15,7 @@ export interface Metrics {
   readonly logReads: Counter;
   readonly followers: Gauge;
   readonly sockets: Gauge;
+  readonly waitingPolls: Gauge;
   /** Sockets closed by the server, by close code. */
   readonly socketCloses: Counter<"code">;
   readonly internalErrors: Counter;
@@ -34,6 +35,7 @@ export function createMetrics(): Metrics {
     logReads: counter("room_log_reads_total", "Reads of the room log to catch up."),
     followers: gauge("followers", "Subscriptions that follow a room."),
     sockets: gauge("sockets", "Open WebSocket connections."),
+    waitingPolls: gauge("waiting_polls", "Requests that wait for events of a room."),
     socketCloses: new Counter({
       name: "parley_socket_closes_total",
       help: "WebSocket connections closed by the server.",

@@ -50,6 +50,11 @@ export function isViolationOf(error: unknown, constraint: string): boolean {
   return isDatabaseError(error) && error.code.startsWith("23") && error.constraint_name === constraint;
 }
 
+/** Parts of a list of columns or of a `with`, as many as there are; at least one. */
+export function commaSeparated(sql: Sql, parts: readonly Fragment[]): Fragment {
+  return parts.reduce((all, part) => sql`${all}, ${part}`);
+}
+
 const DEADLOCK_TRIES = 3;
 
 /** Runs one statement again when it was the victim of a deadlock: it was undone as a whole. */
