@@ -49,7 +49,7 @@ export const Session = builder.objectRef<SessionRow>("Session").implement({
     }),
     ipAddress: t.exposeString("ipAddress", { nullable: true, description: "Last IP address." }),
     createdAt: t.expose("createdAt", { type: "DateTime", description: "When the session began." }),
-    lastUsedAt: t.expose("lastUsedAt", { type: "DateTime", description: "When it was last refreshed." }),
+    lastUsedAt: t.expose("lastUsedAt", { type: "DateTime", description: "When it was last used (to the minute)." }),
     expiresAt: t.expose("expiresAt", { type: "DateTime", description: "When it ends unless refreshed." }),
   }),
 });

@@ -2,11 +2,12 @@
 import { requireViewer } from "../src/context.ts";
 import { encodeId, findId } from "../src/lib/ids.ts";
 import { findUserByUsername, listUsers, updateProfile } from "../src/users/users.ts";
-import { builder, Node, viewerSlot } from "./builder.ts";
+import { listViewers, type ViewerAccount } from "../src/users/viewers.ts";
+import { builder, Node, pageTypes, viewerSlot } from "./builder.ts";
 import { mutation } from "./mutations.ts";
 
 export const User = builder.loadableObject("User", {
-  description: "A person.",
+  description: "A person. Deleted accounts stay as a placeholder, so authors are never `null`.",
   interfaces: [Node],
   load: (ids: string[], ctx) => listUsers(ctx.app, ids),
   toKey: ({ id }) => id,
@@ -18,6 +19,10 @@ export const User = builder.loadableObject("User", {
     displayName: t.exposeString("displayName", { description: "Name to show." }),
     bio: t.exposeString("bio", { nullable: true, description: "Short text about the user." }),
     createdAt: t.expose("createdAt", { type: "DateTime", description: "When the account was created." }),
+    isDeleted: t.boolean({
+      description: "Whether the account was deleted.",
+      resolve: ({ deletedAt }) => deletedAt !== null,
+    }),
     isViewer: t.boolean({
       description: "Whether this is the viewer.",
       resolve: viewerSlot(false, ({ id }, { userId }) => id === userId),
@@ -25,7 +30,9 @@ export const User = builder.loadableObject("User", {
   }),
 });
 
-const AccountRole = builder.enumType("AccountRole", {
+export const UserPages = pageTypes(User, "User", "user", "users");
+
+export const AccountRole = builder.enumType("AccountRole", {
   description: "Role of an account on this server.",
   values: { USER: { description: "A normal account." }, ADMIN: { description: "May use the admin mutations." } },
 });
@@ -34,8 +41,8 @@ export const Viewer = builder.loadableObject("Viewer", {
   description:
     "Everything private to the signed-in account. Public fields are on `user`, which is shared with the rest of the cache.",
   interfaces: [Node],
-  load: (ids: string[], ctx) => listUsers(ctx.app, ids),
-  toKey: ({ id }) => id,
+  load: (ids: string[], ctx) => listViewers(ctx.app, ids),
+  toKey: ({ id }: ViewerAccount) => id,
   sort: true,
   fields: (t) => ({
     id: t.id({ description: "Global id.", resolve: ({ id }) => encodeId("viewer", id) }),

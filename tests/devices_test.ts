@@ -1,9 +1,11 @@
 /** Promises of the list of signed-in devices, and of a changed password. */
 import { strict as assert } from "node:assert";
 import { startSession } from "../src/auth/sessions.ts";
-import { startApp } from "./support/app.ts";
+import { type Any, startApp, type TestApp } from "./support/app.ts";
+import { eventually } from "./support/eventually.ts";
 import { done, refusal } from "./support/mutations.ts";
 import {
+  addDevice,
   currentDevice,
   isSignedIn,
   listDevices,
@@ -19,22 +21,56 @@ Deno.test("the list of devices names each, last used first, and says which one a
   const phone = await logIn(app, laptop, "Phone");
   await logIn(app, laptop, "Tablet");
   await app.signUp("bob");
-  // Minutes apart, so that the order does not hang on the clock.
+  // Hours apart, so that the order does not hang on the clock.
   await app.app.sql`update sessions set last_used_at = created_at - interval '1 hour'`;
   await app.app.sql`update sessions set last_used_at = created_at - interval '2 hours' where client_name = 'Phone'`;
   const seenBy = async (person = laptop) =>
     (await listDevices(app, person)).map(({ clientName, isCurrent }) => [clientName, isCurrent]);
-  assert.deepEqual(await seenBy(laptop), [["Tablet", false], [null, true], ["Phone", false]]);
+  assert.deepEqual(await seenBy(laptop), [[null, true], ["Tablet", false], ["Phone", false]]);
   await refresh(app, phone);
-  assert.deepEqual(await seenBy(phone), [["Phone", true], ["Tablet", false], [null, false]]);
+  assert.deepEqual((await seenBy(phone))[0], ["Phone", true]);
   const [device] = await listDevices(app, phone);
   assert.equal(device?.ipAddress, "127.0.0.1");
+});
+
+Deno.test("what a device does is seen by the others: when it was last used, and from where", async () => {
+  await using app = await startApp();
+  const laptop = await app.signUp("alice");
+  const [phone, tablet] = [await logIn(app, laptop, "Phone"), await logIn(app, laptop, "Tablet")];
+  const room = await app.makeRoom(laptop);
+  await app.app.sql`update sessions set last_used_at = now() - interval '1 day', ip_address = '192.0.2.1'`;
+  const startedMs = Date.now();
+  await isSignedIn(app, phone);
+  await using socket = await openSocket(app, tablet, room.id);
+  for (const clientName of ["Phone", "Tablet"]) {
+    await eventually(`the use of the ${clientName} is noted`, async () => {
+      const { viewer } = await app.run("{ viewer { sessions { clientName ipAddress lastUsedAt } } }", {}, laptop);
+      const { lastUsedAt, ipAddress } = viewer.sessions.find((session: Any) => session.clientName === clientName);
+      return Date.parse(lastUsedAt) >= startedMs && ipAddress === "127.0.0.1";
+    });
+  }
+  assert.ok(await socket.isOpen());
+});
+
+Deno.test("a device that is busy costs one note in a minute", async () => {
+  await using app = await startApp();
+  const laptop = await app.signUp("alice");
+  await app.app.sql`update sessions set last_used_at = now() - interval '1 day'`;
+  const minute = () => Math.floor(Date.now() / 60_000);
+  let [began, statements] = [0, 0];
+  do { // once more, should a minute end just here
+    began = minute();
+    statements = await countStatements(app);
+    for (let i = 0; i < 20; i++) await app.run("{ __typename }", {}, laptop);
+    statements = await countStatements(app) - statements;
+  } while (minute() !== began);
+  assert.ok(statements <= 1, `${statements} statements`);
 });
 
 Deno.test("a revoked device is signed out at once, its socket is closed, the others stay", async () => {
   await using app = await startApp();
   const laptop = await app.signUp("alice");
-  const phone = await logIn(app, laptop);
+  const phone = await addDevice(app, laptop);
   const room = await app.makeRoom(laptop);
   await using socket = await openSocket(app, phone, room.id);
   const { id: sessionId } = await currentDevice(app, phone);
@@ -62,7 +98,7 @@ Deno.test("a device of somebody else cannot be told from one that does not exist
 Deno.test("revoking all other devices ends them and keeps this one", async () => {
   await using app = await startApp();
   const [laptop, bob] = [await app.signUp("alice"), await app.signUp("bob")];
-  const [phone, tablet] = [await logIn(app, laptop), await logIn(app, laptop)];
+  const [phone, tablet] = [await addDevice(app, laptop), await addDevice(app, laptop)];
   const others = [await currentDevice(app, phone), await currentDevice(app, tablet)].map(({ id }) => id);
   const revoke = async () => {
     const document = "mutation { revokeOtherSessions { endedSessionIds errors { code } } }";
@@ -79,7 +115,7 @@ Deno.test("revoking all other devices ends them and keeps this one", async () =>
 Deno.test("a password is only changed by one who knows it, and only to a strong one", async () => {
   await using app = await startApp();
   const alice = await app.signUp("alice");
-  const phone = await logIn(app, alice);
+  const phone = await addDevice(app, alice);
   const { username, password: currentPassword } = alice;
   const refused: [change: object, answer: (string | number)[]][] = [
     [{ currentPassword: "wrong horse battery" }, ["INVALID_CREDENTIALS", "currentPassword"]],
@@ -99,7 +135,7 @@ Deno.test("a password is only changed by one who knows it, and only to a strong 
 Deno.test("a changed password ends all other sessions, keeps this one, and the old password opens nothing", async () => {
   await using app = await startApp();
   const laptop = await app.signUp("alice");
-  const phone = await logIn(app, laptop);
+  const phone = await addDevice(app, laptop);
   const room = await app.makeRoom(laptop);
   await using socket = await openSocket(app, phone, room.id);
   await using own = await openSocket(app, laptop, room.id);
@@ -142,3 +178,7 @@ Deno.test("a password that was changed while it was being checked opens no sessi
     code: "INVALID_CREDENTIALS",
   });
 });
+
+async function countStatements({ app: { metrics } }: TestApp): Promise<number> {
+  return (await metrics.sqlStatements.get()).values[0]?.value ?? 0;
+}

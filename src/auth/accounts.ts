@@ -3,14 +3,7 @@ import type { App } from "../app.ts";
 import { AppError } from "../errors.ts";
 import { newId } from "../lib/ids.ts";
 import { optionalText } from "../lib/texts.ts";
-import {
-  type AccountRole,
-  describeTaken,
-  parseDisplayName,
-  parseEmail,
-  parseUsername,
-  type User,
-} from "../users/users.ts";
+import { describeTaken, parseDisplayName, parseEmail, parseUsername, type User, userColumns } from "../users/users.ts";
 import { hashPassword, requireStrongPassword, verifyPassword } from "./passwords.ts";
 import { announceEndedSessions } from "./revocations.ts";
 import { type Device, revokeOtherSessions, type SignedIn, startSession, wrongCredentials } from "./sessions.ts";
@@ -47,15 +40,16 @@ export interface LoginInput {
   readonly clientName?: string | null | undefined;
 }
 
-/** Signs in by handle or e-mail address. Throws INVALID_CREDENTIALS, RATE_LIMITED, UNAVAILABLE. */
+/** Signs in by handle or e-mail address. Throws INVALID_CREDENTIALS, ACCOUNT_SUSPENDED, RATE_LIMITED, UNAVAILABLE. */
 export async function logIn(app: App, ipAddress: string | null, input: LoginInput): Promise<SignedIn> {
   const login = input.login.trim().toLowerCase();
   const device = parseDevice(ipAddress, input.clientName);
   await app.limits.take("loginAddress", ipAddress ?? "unknown");
-  const [user] = await app.sql<{ id: string; role: AccountRole; passwordHash: string }[]>`
-    select id, role, password_hash
+  const [user] = await app.sql<{ id: string; passwordHash: string }[]>`
+    select id, password_hash
     from users
-    where ${login.includes("@") ? app.sql`email` : app.sql`username`} = ${login.replaceAll("\0", "")}`;
+    where ${login.includes("@") ? app.sql`email` : app.sql`username`} = ${login.replaceAll("\0", "")}
+      and deleted_at is null`;
   // By the account, not by how it was named: handle and e-mail are one counter.
   const account = user?.id ?? login.slice(0, LOGIN_KEY_MAX);
   await app.limits.take("loginAccount", `${account} ${ipAddress}`);
@@ -117,19 +111,21 @@ export async function changePassword(app: App, viewer: Viewer, input: ChangePass
   return viewer.userId;
 }
 
-interface NewUser {
+/** An account whose parts have been checked. */
+export interface NewUser {
   readonly username: string;
   readonly email: string;
   readonly displayName: string;
   readonly passwordHash: string;
 }
 
-async function createUser(app: App, user: NewUser): Promise<User> {
+/** Throws USERNAME_TAKEN, EMAIL_TAKEN. */
+export async function createUser(app: App, user: NewUser): Promise<User> {
   try {
     const [created] = await app.sql<User[]>`
       with created as (
         insert into users ${app.sql({ id: newId(), ...user })}
-        returning id, username, email, display_name, bio, role, created_at
+        returning ${userColumns(app)}
       ), log as (
         insert into viewer_logs (user_id) select id from created
       )

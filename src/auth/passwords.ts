@@ -42,11 +42,12 @@ export async function hashPassword(password: string): Promise<string> {
   return `$scrypt$ln=${LOG2_N},r=${BLOCK_SIZE},p=${PARALLELISM}$${base64(salt)}$${base64(hash)}`;
 }
 
-/** Takes as long for an unknown account (`phc` is null) as for a wrong password. Throws UNAVAILABLE. */
+/** Takes as long for an unknown account (`phc` is null) as for a wrong password. A deleted account's hash is empty: no
+ * password opens it. Throws UNAVAILABLE. */
 export async function verifyPassword(phc: string | null, password: string): Promise<boolean> {
-  const [, , , salt = "", hash = ""] = (phc ?? NOBODY).split("$");
+  const [, , , salt = "", hash = ""] = (phc || NOBODY).split("$");
   const derived = await derive(password, Buffer.from(salt, "base64"));
-  return timingSafeEqual(derived, Buffer.from(hash, "base64")) && phc !== null;
+  return timingSafeEqual(derived, Buffer.from(hash, "base64")) && Boolean(phc);
 }
 
 const NOBODY = `$scrypt$ln=${LOG2_N},r=${BLOCK_SIZE},p=${PARALLELISM}$${base64(randomBytes(16))}$${

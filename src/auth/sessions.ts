@@ -3,6 +3,7 @@ import { createHash, randomBytes } from "node:crypto";
 import type { App } from "../app.ts";
 import { AppError } from "../errors.ts";
 import { newId } from "../lib/ids.ts";
+import type { Fragment } from "../platform/sql.ts";
 import type { AccountRole } from "../users/users.ts";
 import { announceEndedSessions } from "./revocations.ts";
 import { type AccessToken, signAccessToken } from "./tokens.ts";
@@ -36,19 +37,20 @@ export interface Device {
 }
 
 /** Starts a session. With a `passwordHash` (the one that was verified), only while it is still the account's own: a
- * password that is changed meanwhile opens nothing any more. Throws INVALID_CREDENTIALS. */
+ * password that is changed meanwhile opens nothing any more. Throws INVALID_CREDENTIALS, ACCOUNT_SUSPENDED. */
 export async function startSession(
   app: App,
-  user: { readonly id: string; readonly role: AccountRole; readonly passwordHash?: string },
+  user: { readonly id: string; readonly passwordHash?: string },
   device: Device,
 ): Promise<SignedIn> {
   const { sql } = app;
   const refreshToken = newRefreshToken();
-  const [session] = await sql<Session[]>`
+  const [session] = await sql<(Session & { role: AccountRole; isSuspended: boolean })[]>`
     with owner as (
-      select id
+      select id, role, suspended_at is not null as is_suspended
       from users
       where id = ${user.id}
+        and deleted_at is null
         and ${user.passwordHash === undefined ? sql`true` : sql`password_hash = ${user.passwordHash}`}
       for share
     ), session as (
@@ -56,14 +58,20 @@ export async function startSession(
       select ${newId()}, id, ${device.clientName}, ${device.ipAddress},
         now() + make_interval(secs => ${app.config.refreshTokenTtlSeconds})
       from owner
+      where not is_suspended
       returning *
     ), token as (
       insert into refresh_tokens (hash, session_id)
       select ${hashToken(refreshToken)}, id from session
     )
-    select * from session`;
+    select session.*, owner.role, owner.is_suspended
+    from owner
+    left join session on true`;
   if (session === undefined) throw wrongCredentials();
-  return await signIn(app, { ...session, role: user.role }, refreshToken);
+  if (session.isSuspended) {
+    throw new AppError("ACCOUNT_SUSPENDED", "Cannot sign in: the account is suspended", { path: ["login"] });
+  }
+  return await signIn(app, session, refreshToken);
 }
 
 /** One answer for an unknown login, a wrong password and one that was right a moment ago. */
@@ -99,10 +107,13 @@ export async function refreshSession(
       set last_used_at = now(),
         ip_address = ${ipAddress},
         expires_at = now() + make_interval(secs => ${app.config.refreshTokenTtlSeconds})
-      from used
+      from used, users
       where sessions.id = used.session_id
         and ended_at is null
         and expires_at > now()
+        and users.id = sessions.user_id
+        and users.suspended_at is null
+        and users.deleted_at is null
       returning sessions.*
     ), token as (
       insert into refresh_tokens (hash, session_id)
@@ -137,27 +148,33 @@ async function endStolenSession(app: App, hash: Uint8Array): Promise<void> {
   announceEndedSessions(app, ended.map(({ id }) => id));
 }
 
-/** The viewer's sessions, last used first, at most 100. */
+/** The viewer's sessions, last used first, at most 100: the one that asks is used now. */
 export async function listSessions(app: App, viewer: Viewer): Promise<Session[]> {
   return await app.sql<Session[]>`
-    select id, user_id, client_name, ip_address, created_at, last_used_at, expires_at
+    select ${sessionColumns(app, viewer)}
     from sessions
     where user_id = ${viewer.userId}
       and ended_at is null
       and expires_at > now()
-    order by last_used_at desc, id
+    order by last_used_at desc, id -- the column of the answer, not of the table
     limit ${SESSIONS_LISTED_MAX}`;
 }
 
 /** Those of the viewer's sessions, in any order. */
 export async function listSessionsById(app: App, viewer: Viewer, ids: readonly string[]): Promise<Session[]> {
   return await app.sql<Session[]>`
-    select id, user_id, client_name, ip_address, created_at, last_used_at, expires_at
+    select ${sessionColumns(app, viewer)}
     from sessions
     where id = any(${ids as string[]}::uuid[])
       and user_id = ${viewer.userId}
       and ended_at is null
       and expires_at > now()`;
+}
+
+// The use of this very moment is noted aside, and may not be there yet (see `session_use.ts`).
+function sessionColumns({ sql }: App, { sessionId }: Viewer): Fragment {
+  return sql`id, user_id, client_name, ip_address, created_at, expires_at,
+    case when id = ${sessionId} then now()::timestamptz(3) else last_used_at end as last_used_at`;
 }
 
 /** Ends the session that asks; `null` for nobody, or when it has ended meanwhile. */
@@ -185,6 +202,21 @@ async function endSession(app: App, viewer: Viewer, sessionId: string): Promise<
   if (ended === undefined) return null;
   announceEndedSessions(app, [ended.id]);
   return ended.id;
+}
+
+/** Ends what sessions an account has left that may have none any more: one that began in the very moment of the suspension
+ * or deletion was not seen by its statement. */
+export async function endBarredSessions(app: App, userId: string): Promise<void> {
+  const ended = await app.sql<{ id: string }[]>`
+    update sessions
+    set ended_at = now()
+    from users
+    where users.id = ${userId}
+      and (users.suspended_at is not null or users.deleted_at is not null)
+      and sessions.user_id = users.id
+      and ended_at is null
+    returning sessions.id`;
+  announceEndedSessions(app, ended.map(({ id }) => id));
 }
 
 /** Ends all sessions of the viewer but this one; returns their ids. */

@@ -1,11 +1,13 @@
 /** The people, rooms and words of the demo. */
+import { setAccountRole } from "../admin/accounts.ts";
 import type { App } from "../app.ts";
 import { register } from "../auth/accounts.ts";
 import { type SignedIn, startSession } from "../auth/sessions.ts";
 import { sendMessage } from "../messages/send.ts";
 import { joinRoom } from "../rooms/join.ts";
 import { requireMember } from "../rooms/members.ts";
-import { createRoom, type Room } from "../rooms/rooms.ts";
+import type { Room } from "../rooms/rooms.ts";
+import { createRoom } from "../rooms/create.ts";
 import { findUserByUsername } from "../users/users.ts";
 
 export const DEMO_PASSWORD = "parley-demo";
@@ -45,6 +47,7 @@ export async function seedDemo(app: App): Promise<void> {
     };
     people.set(username, await register(app, null, input));
   }
+  await setAccountRole(app, PEOPLE[0][0], "ADMIN");
   for (const { draft, lines } of ROOMS) await seedRoom(app, people, { draft, lines });
 }
 

@@ -2,13 +2,15 @@
 import type { App } from "../app.ts";
 import { AppError } from "../errors.ts";
 import { isStorable, optionalText, requireText } from "../lib/texts.ts";
-import { isViolationOf } from "../platform/sql.ts";
+import { type Fragment, isViolationOf } from "../platform/sql.ts";
 
 const DISPLAY_NAME_MAX = 80;
 const BIO_MAX = 500;
 const EMAIL_MAX = 254; // RFC 5321, 4.5.3.1.3: a path of 256 octets with its brackets
 
 export type AccountRole = "USER" | "ADMIN";
+
+export type PresenceStatus = "ONLINE" | "AWAY" | "DO_NOT_DISTURB" | "OFFLINE";
 
 export interface User {
   readonly id: string;
@@ -17,23 +19,50 @@ export interface User {
   readonly displayName: string;
   readonly bio: string | null;
   readonly role: AccountRole;
+  /** What others see while the user is connected; OFFLINE is invisible. */
+  readonly presence: PresenceStatus;
+  /** When the user was last shown online, as of the end of that visit. */
+  readonly lastSeenAt: Date | null;
   readonly createdAt: Date;
+  /** Since when the account may not sign in. */
+  readonly suspendedAt: Date | null;
+  /** Since when it is a placeholder for the author of what it wrote. */
+  readonly deletedAt: Date | null;
 }
 
-/** The users with these ids, in any order; unknown ids are left out. */
+/** The columns of a `User`. */
+export function userColumns({ sql }: App): Fragment {
+  return sql`users.id, users.username, users.email, users.display_name, users.bio, users.role, users.created_at,
+    users.suspended_at, users.deleted_at, users.presence, users.last_seen_at`;
+}
+
+/** The users with these ids, in any order; unknown ids are left out, deleted accounts are not. */
 export async function listUsers(app: App, ids: readonly string[]): Promise<User[]> {
   return await app.sql<User[]>`
-    select id, username, email, display_name, bio, role, created_at
+    select ${userColumns(app)}
     from users
     where id = any(${ids as string[]}::uuid[])`;
 }
 
+/** One part of a statement that makes something of the user's: no row for an account that is deleted, and one that is there
+ * stays until the end of the statement. Locked before anything else, as by the deletion itself. */
+export function lockAccount({ sql }: App, userId: string): Fragment {
+  return sql`
+    select id
+    from users
+    where id = ${userId}
+      and deleted_at is null
+    for key share`;
+}
+
+/** `null` for a handle that nobody has now. */
 export async function findUserByUsername(app: App, username: string): Promise<User | null> {
   if (!isStorable(username)) return null;
   const [user] = await app.sql<User[]>`
-    select id, username, email, display_name, bio, role, created_at
+    select ${userColumns(app)}
     from users
-    where username = ${username.toLowerCase()}`;
+    where username = ${username.toLowerCase()}
+      and deleted_at is null`;
   return user ?? null;
 }
 
@@ -62,7 +91,8 @@ export async function updateProfile(app: App, userId: string, input: ProfileInpu
         display_name = ${displayName},
         bio = ${bio === undefined ? sql`bio` : optionalText("bio", bio, BIO_MAX)}
       where id = ${userId}
-      returning id, username, email, display_name, bio, role, created_at`;
+        and deleted_at is null
+      returning ${userColumns(app)}`;
     if (user === undefined) throw new AppError("NOT_FOUND", "Cannot change the profile: the account does not exist");
     return user;
   } catch (error) {

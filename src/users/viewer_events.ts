@@ -21,6 +21,8 @@ export interface ViewerEvent {
   /** `reason` of a ROOM_REMOVED. */
   readonly data: { readonly reason?: string } | null;
   readonly createdAt: Date;
+  /** Whether what it is about is still there, and in view: the room that was added, for one who is in it. */
+  readonly isThere: boolean;
 }
 
 /** Two more parts of a `with` that append to the logs of users what the part `news` before them selects:
@@ -66,7 +68,16 @@ export async function listViewerEvents(
   { after, limit }: { readonly after: number; readonly limit: number },
 ): Promise<ViewerEvent[]> {
   return await app.sql<ViewerEvent[]>`
-    select user_id, seq, kind, subject_id, data, created_at
+    select user_id, seq, kind, subject_id, data, created_at,
+      case kind
+        when 'ROOM_ADDED' then exists (
+          select from members where members.user_id = ${userId} and members.room_id = subject_id
+        )
+        when 'INVITE_UPDATED' then exists (select from invites where id = subject_id)
+        when 'NOTIFICATION_CREATED' then exists (select from notifications where id = subject_id)
+        when 'SCHEDULED_MESSAGE_UPDATED' then exists (select from scheduled_messages where id = subject_id)
+        else true
+      end as is_there
     from viewer_events
     where user_id = ${userId}
       and seq > ${after}

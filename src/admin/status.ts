@@ -1,0 +1,92 @@
+/** How the server is: what everyone may know, and what only admins see. */
+import denoJson from "../../deno.json" with { type: "json" };
+import type { App } from "../app.ts";
+import type { Viewer } from "../auth/viewer.ts";
+import { ATTACHMENTS_PER_MESSAGE_MAX, type Config, ROOM_MEMBERS_MAX, TYPING_TIMEOUT_SECONDS } from "../config.ts";
+import { PAGE_SIZE_MAX } from "../lib/pages.ts";
+import { isAdmin } from "./accounts.ts";
+
+export type HealthStatus = "OK" | "DEGRADED" | "DOWN";
+
+/** Milliseconds until a part that answers counts as slow, and until one that does not counts as down. */
+const SLOW_MS = 500;
+const DOWN_MS = 2_000;
+
+export interface ServiceCheck {
+  readonly name: string;
+  readonly status: HealthStatus;
+  /** Round trip; `null` where there was no answer. */
+  readonly latencyMs: number | null;
+}
+
+/** What does not cost more than a field is there; the rest is asked for once, when a client selects it. */
+export interface ServerStatus {
+  readonly version: string;
+  readonly time: Date;
+  readonly startedAt: Date;
+  readonly limits: ServerLimits;
+  checkParts(): Promise<readonly ServiceCheck[]>;
+  isForAdmin(): Promise<boolean>;
+}
+
+export interface ServerLimits {
+  readonly maxMessageLength: number;
+  readonly maxUploadBytes: number;
+  readonly maxAttachmentsPerMessage: number;
+  readonly maxRoomMembers: number;
+  readonly maxPageSize: number;
+  readonly messageEditWindowSeconds: number | null;
+  readonly typingTimeoutSeconds: number;
+}
+
+export function readServerStatus(app: App, viewer: Viewer | null): ServerStatus {
+  return {
+    version: denoJson.version,
+    time: new Date(),
+    startedAt: new Date(performance.timeOrigin),
+    limits: limitsOf(app.config),
+    checkParts: lazily(async () => [await checkDatabase(app)]),
+    isForAdmin: lazily(() => isAdmin(app, viewer)),
+  };
+}
+
+/** As bad as its worst part. */
+export function healthOf(checks: readonly ServiceCheck[]): HealthStatus {
+  const worst = (["DOWN", "DEGRADED"] as const).find((status) => checks.some((check) => check.status === status));
+  return worst ?? "OK";
+}
+
+/** Open WebSocket connections. */
+export async function countConnections({ metrics }: App): Promise<number> {
+  return (await metrics.sockets.get()).values[0]?.value ?? 0;
+}
+
+function limitsOf(config: Config): ServerLimits {
+  const { maxMessageLength, maxUploadBytes, messageEditWindowSeconds } = config;
+  return {
+    maxMessageLength,
+    maxUploadBytes,
+    messageEditWindowSeconds,
+    maxAttachmentsPerMessage: ATTACHMENTS_PER_MESSAGE_MAX,
+    maxRoomMembers: ROOM_MEMBERS_MAX,
+    maxPageSize: PAGE_SIZE_MAX,
+    typingTimeoutSeconds: TYPING_TIMEOUT_SECONDS,
+  };
+}
+
+/** Asks the database for a word. */
+export async function checkDatabase(app: App): Promise<ServiceCheck> {
+  const startMs = performance.now();
+  const { promise: timeout, resolve } = Promise.withResolvers<boolean>();
+  const timer = setTimeout(() => resolve(false), DOWN_MS);
+  const answer = app.sql`select 1`.then(() => true, () => false);
+  const isUp = await Promise.race([answer, timeout]).finally(() => clearTimeout(timer));
+  const latencyMs = performance.now() - startMs;
+  if (!isUp) return { name: "postgres", status: "DOWN", latencyMs: null };
+  return { name: "postgres", status: latencyMs > SLOW_MS ? "DEGRADED" : "OK", latencyMs };
+}
+
+function lazily<T>(read: () => Promise<T>): () => Promise<T> {
+  let found: Promise<T> | undefined;
+  return () => found ??= read();
+}
