@@ -2,8 +2,10 @@
 import { requireViewer } from "../src/context.ts";
 import { encodeId, findId } from "../src/lib/ids.ts";
 import { parsePage } from "../src/lib/pages.ts";
-import { joinRoom, kickMember, leaveRoom } from "../src/rooms/join.ts";
+import { joinRoom } from "../src/rooms/join.ts";
 import { listMembers, type Member, pageMembers, requireMember } from "../src/rooms/members.ts";
+import { kickMember, leaveRoom } from "../src/rooms/removals.ts";
+import { updateMember } from "../src/rooms/roles.ts";
 import { builder, Node, pageArgs, pageComplexity, pageTypes } from "./builder.ts";
 import { mutation } from "./mutations.ts";
 import { asMember, findRoom, Room, roomEdge, RoomPages } from "./rooms.ts";
@@ -19,7 +21,8 @@ export const RoomRole = builder.enumType("RoomRole", {
 });
 
 export const RoomMember = builder.loadableObject("RoomMember", {
-  description: "Membership of a user in a room.",
+  description:
+    "Membership of a user in a room. It also carries the read position, so read receipts update one cached object.",
   interfaces: [Node],
   load: (ids: string[], ctx) => listMembers(ctx.app, ids),
   toKey: ({ id }: Member) => id,
@@ -30,6 +33,11 @@ export const RoomMember = builder.loadableObject("RoomMember", {
     user: t.field({ type: User, description: "The user.", resolve: ({ userId }) => userId }),
     role: t.expose("role", { type: RoomRole, description: "Role in the room." }),
     joinedAt: t.expose("joinedAt", { type: "DateTime", description: "When the user joined." }),
+    mutedUntil: t.expose("mutedUntil", {
+      type: "DateTime",
+      nullable: true,
+      description: "Until when the member may not write.",
+    }),
   }),
 });
 
@@ -60,7 +68,7 @@ builder.objectFields(Room, (t) => ({
 mutation("joinRoom", {
   description: "Joins a room.",
   result: "; joining twice is not an error",
-  input: (t) => ({ roomId: t.id({ required: true, description: "A public room." }) }),
+  input: (t) => ({ roomId: t.id({ required: true, description: "A public room, or one the viewer is invited to." }) }),
   resolve: async ({ roomId }, ctx) => ({ member: await joinRoom(ctx.app, requireViewer(ctx), findId("room", roomId)) }),
   fields: (t) => ({
     room: t.field({
@@ -127,6 +135,29 @@ mutation("kickMember", {
       nullable: true,
       description: "Id of the membership that ended.",
       resolve: ({ memberId }) => memberId && encodeId("member", memberId),
+    }),
+  }),
+});
+
+mutation("updateMember", {
+  description: "Changes the role or mutes a member.",
+  about: "; fields left out stay as they are",
+  input: (t) => ({
+    roomId: t.id({ required: true, description: "Room." }),
+    userId: t.id({ required: true, description: "Member." }),
+    role: t.field({ type: RoomRole, description: "New role; `OWNER` adds an owner." }),
+    mutedUntil: t.field({ type: "DateTime", description: "Until when the member may not write; `null` lifts it." }),
+  }),
+  resolve: async ({ roomId, userId, ...change }, ctx) => {
+    const member = await requireMember(ctx.app, requireViewer(ctx), findId("room", roomId));
+    return { member: await updateMember(ctx.app, member, { ...change, userId: findId("user", userId) }) };
+  },
+  fields: (t) => ({
+    member: t.field({
+      type: RoomMember,
+      nullable: true,
+      description: "The changed member.",
+      resolve: ({ member }) => member,
     }),
   }),
 });

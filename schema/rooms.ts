@@ -3,10 +3,11 @@ import { type Context, requireViewer } from "../src/context.ts";
 import { encodeEventCursor } from "../src/lib/event_cursors.ts";
 import { encodeId, findId } from "../src/lib/ids.ts";
 import { parsePage } from "../src/lib/pages.ts";
+import { createRoom } from "../src/rooms/create.ts";
+import { type Participant, titleFor } from "../src/rooms/direct_rooms.ts";
 import type { Member } from "../src/rooms/members.ts";
 import type { RoomKind as Kind } from "../src/rooms/permissions.ts";
 import {
-  createRoom,
   findRoomBySlug,
   listRooms,
   listVisibleRooms,
@@ -16,7 +17,7 @@ import {
   type RoomOrder as Order,
   viewerRoomCursor,
 } from "../src/rooms/rooms.ts";
-import { builder, Node, pageArgs, pageComplexity, pageTypes } from "./builder.ts";
+import { builder, Node, pageArgs, pageComplexity, pageTypes, viewerSlot } from "./builder.ts";
 import { mutation } from "./mutations.ts";
 import { User, Viewer } from "./users.ts";
 
@@ -28,6 +29,8 @@ export const RoomKind = builder.enumType("RoomKind", {
     DIRECT: { description: "A direct conversation between 2 to 9 users; no roles, no invites." },
   } satisfies Record<Kind, { description: string }>,
 });
+
+const directTitle = viewerSlot("", (people: readonly Participant[], { userId }) => titleFor(userId, people));
 
 export const Room = builder.loadableObject("Room", {
   description:
@@ -47,11 +50,15 @@ export const Room = builder.loadableObject("Room", {
     }),
     title: t.string({
       description: "Label to show to this viewer: the name, or the other participants of a direct conversation.",
-      resolve: ({ name }) => name ?? "",
+      resolve: async ({ id, name }, args, ctx, info) =>
+        name ?? directTitle(await ctx.participantsOf(id), args, ctx, info),
     }),
     topic: t.exposeString("topic", { nullable: true, description: "What the room is about." }),
     creator: t.field({ type: User, description: "Who created it.", resolve: ({ creatorId }) => creatorId }),
     createdAt: t.expose("createdAt", { type: "DateTime", description: "When it was created." }),
+    slowModeSeconds: t.exposeInt("slowModeSeconds", {
+      description: "Minimum seconds between two messages of one member; 0 is off.",
+    }),
     memberCount: t.exposeInt("memberCount", { description: "Number of members." }),
     lastActivityAt: t.expose("lastActivityAt", {
       type: "DateTime",
@@ -143,12 +150,23 @@ export const roomEdge = (room: RoomRow | null | undefined) => room && { cursor: 
 mutation("createRoom", {
   description: "Creates a room, with the viewer as its owner.",
   input: (t) => ({
-    kind: t.field({ type: RoomKind, required: true, defaultValue: "PUBLIC", description: "`PUBLIC` or `PRIVATE`." }),
+    kind: t.field({
+      type: RoomKind,
+      required: true,
+      defaultValue: "PUBLIC",
+      description: "`PUBLIC` or `PRIVATE`; use `openDirectRoom` for direct conversations.",
+    }),
     name: t.string({ required: true, description: "Name." }),
     slug: t.string({ description: "Unique name for URLs; default is made from the name." }),
     topic: t.string({ description: "What the room is about." }),
+    inviteeIds: t.idList({ description: "Users to invite at once." }),
   }),
-  resolve: async (input, ctx) => ({ room: await createRoom(ctx.app, requireViewer(ctx), input) }),
+  resolve: async ({ inviteeIds, ...input }, ctx) => ({
+    room: await createRoom(ctx.app, requireViewer(ctx), {
+      ...input,
+      inviteeIds: inviteeIds?.map((id) => findId("user", id)),
+    }),
+  }),
   fields: (t) => ({
     room: t.field({ type: Room, nullable: true, description: "The new room.", resolve: ({ room }) => room }),
     roomEdge: t.field({

@@ -3,7 +3,7 @@ import { strict as assert } from "node:assert";
 import { type Any, type Person, startApp, type TestApp, type TestRoom } from "./support/app.ts";
 import { done, mutate } from "./support/mutations.ts";
 import { assertPages, PAGE, PAGE_ARGS, PAGE_VARIABLES, type PageVariables } from "./support/pages.ts";
-import { readLog, setRole } from "./support/rooms.ts";
+import { readLog } from "./support/rooms.ts";
 
 /** Reads of the list in the test: a reader with its filter. */
 function membersOf(app: TestApp, room: TestRoom, as: Person, filter: object = {}) {
@@ -34,7 +34,7 @@ Deno.test("members are listed by role, then by name, in exact pages, and found b
   const ids: string[] = [];
   for (const [index, [, role, displayName]] of plan.entries()) {
     const person = people[index] as Person;
-    if (role === "MODERATOR") await setRole(app, person, role);
+    if (role === "MODERATOR") await done(app, "updateMember", { roomId: room.id, userId: person.id, role }, owner);
     await done(app, "updateProfile", { displayName }, person);
     const { room: { viewerMembership } } = await app.run(
       "query ($id: ID!) { room(id: $id) { viewerMembership { id } } }",

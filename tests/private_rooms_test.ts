@@ -10,9 +10,10 @@ import { done } from "./support/mutations.ts";
 const OPERATIONS: Readonly<Record<string, string>> = {
   room: `query ($room: ID!) { room(id: $room) { id name memberCount } }`,
   roomBySlug: `query ($slug: String!) { roomBySlug(slug: $slug) { id name } }`,
-  nodes: `query ($room: ID!, $member: ID!, $message: ID!) {
-    nodes(ids: [$room, $member, $message]) { id __typename }
+  nodes: `query ($room: ID!, $member: ID!, $message: ID!, $invite: ID!, $ban: ID!) {
+    nodes(ids: [$room, $member, $message, $invite, $ban]) { id __typename }
     room: node(id: $room) { id } member: node(id: $member) { id } message: node(id: $message) { id }
+    invite: node(id: $invite) { id } ban: node(id: $ban) { id }
   }`,
   joinRoom: `mutation ($room: ID!) {
     joinRoom(input: { roomId: $room }) { room { name } roomEdge { cursor } member { id } errors { __typename code message path } }
@@ -35,6 +36,48 @@ const OPERATIONS: Readonly<Record<string, string>> = {
   deleteMessage: `mutation ($message: ID!) {
     deleteMessage(input: { messageId: $message }) { message { id } errors { __typename code message path } }
   }`,
+  addReaction: `mutation ($message: ID!) {
+    addReaction(input: { messageId: $message, emoji: "👍" }) { message { id } errors { __typename code message path } }
+  }`,
+  removeReaction: `mutation ($message: ID!) {
+    removeReaction(input: { messageId: $message, emoji: "no" }) { message { id } errors { __typename code message path } }
+  }`,
+  pinMessage: `mutation ($message: ID!) {
+    pinMessage(input: { messageId: $message }) { messageEdge { cursor } errors { __typename code message path } }
+  }`,
+  unpinMessage: `mutation ($message: ID!) {
+    unpinMessage(input: { messageId: $message }) { message { id } errors { __typename code message path } }
+  }`,
+  updateMember: `mutation ($room: ID!, $owner: ID!) {
+    updateMember(input: { roomId: $room, userId: $owner, role: MEMBER }) { member { id } errors { __typename code message path } }
+  }`,
+  banMember: `mutation ($room: ID!, $owner: ID!) {
+    banMember(input: { roomId: $room, userId: $owner, deleteMessagesHours: 1000 }) { ban { id } room { name } errors { __typename code message path } }
+  }`,
+  unbanMember: `mutation ($room: ID!, $owner: ID!) {
+    unbanMember(input: { roomId: $room, userId: $owner }) { removedBanId room { name } errors { __typename code message path } }
+  }`,
+  inviteToRoom: `mutation ($room: ID!, $owner: ID!) {
+    inviteToRoom(input: { roomId: $room, userIds: [$owner] }) { invites { id } errors { __typename code message path } }
+  }`,
+  acceptInvite: `mutation ($invite: ID!) {
+    acceptInvite(input: { inviteId: $invite }) { member { id } invite { id } errors { __typename code message path } }
+  }`,
+  declineInvite: `mutation ($invite: ID!) {
+    declineInvite(input: { inviteId: $invite }) { invite { id } errors { __typename code message path } }
+  }`,
+  revokeInvite: `mutation ($invite: ID!) {
+    revokeInvite(input: { inviteId: $invite }) { invite { id } errors { __typename code message path } }
+  }`,
+  updateRoom: `mutation ($room: ID!) {
+    updateRoom(input: { roomId: $room, name: " " }) { room { name } errors { __typename code message path } }
+  }`,
+  updateRoomNotifications: `mutation ($room: ID!) {
+    updateRoomNotifications(input: { roomId: $room, level: NONE }) { room { name } errors { __typename code message path } }
+  }`,
+  deleteRoom: `mutation ($room: ID!) {
+    deleteRoom(input: { roomId: $room }) { deletedRoomId errors { __typename code message path } }
+  }`,
 };
 
 Deno.test("whatever a stranger asks of a private room is answered as if there were no such room", async () => {
@@ -46,6 +89,8 @@ Deno.test("whatever a stranger asks of a private room is answered as if there we
     slug: "no-such-room",
     member: encodeId("member", newId()),
     message: encodeId("message", newId()),
+    invite: encodeId("invite", newId()),
+    ban: encodeId("ban", newId()),
     owner: alice.id,
     cursor: `${crypto.randomUUID()}.1`,
   };
@@ -83,6 +128,8 @@ interface Ids {
   readonly slug: string;
   readonly member: string;
   readonly message: string;
+  readonly invite: string;
+  readonly ban: string;
   readonly owner: string;
   readonly cursor: string;
 }
@@ -92,7 +139,11 @@ async function makePrivateRoom(app: TestApp, owner: Person): Promise<Ids> {
   const { room } = await done(app, "createRoom", input, owner, "room { id slug viewerMembership { id } eventCursor }");
   const { id: message } = await app.send(owner, room, "secret");
   const { id, slug, viewerMembership, eventCursor: cursor } = room;
-  return { room: id, slug, member: viewerMembership.id, message, owner: owner.id, cursor };
+  const [invited, banned] = [await app.signUp("invited"), await app.signUp("banned")];
+  const { invites } = await done(app, "inviteToRoom", { roomId: id, userIds: [invited.id] }, owner, "invites { id }");
+  const { ban } = await done(app, "banMember", { roomId: id, userId: banned.id }, owner, "ban { id }");
+  const ids = { room: id, member: viewerMembership.id, message, invite: invites[0].id, ban: ban.id, owner: owner.id };
+  return { ...ids, slug, cursor };
 }
 
 /** The whole answer as text, without the ids that were asked for. */

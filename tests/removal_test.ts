@@ -12,6 +12,8 @@ import { codesOf } from "./support/transports.ts";
 const REMOVALS = {
   kick: (app: TestApp, room: TestRoom, owner: Person, member: Person) =>
     done(app, "kickMember", { roomId: room.id, userId: member.id }, owner),
+  ban: (app: TestApp, room: TestRoom, owner: Person, member: Person) =>
+    done(app, "banMember", { roomId: room.id, userId: member.id }, owner),
   leave: (app: TestApp, room: TestRoom, _owner: Person, member: Person) =>
     done(app, "leaveRoom", { roomId: room.id }, member),
 };

@@ -23,6 +23,8 @@ export type RemovalReason = "LEFT" | "KICKED" | "BANNED" | "ROOM_DELETED";
 export interface RoomEventData {
   readonly memberId?: string;
   readonly role?: RoomRole;
+  /** Of a MEMBER_UPDATED: until when the member may not write now, in RFC 3339. */
+  readonly mutedUntil?: string | null;
   readonly reason?: RemovalReason;
   readonly emoji?: string;
 }

@@ -7,7 +7,7 @@ import type { Connection, Page } from "../lib/pages.ts";
 import { cursorOf, type Keyset, readPage } from "../platform/keyset.ts";
 import type { Fragment } from "../platform/sql.ts";
 import type { RoomEvent, RoomRole } from "./events.ts";
-import type { RoomKind } from "./permissions.ts";
+import { isPermitted, type RoomKind, type RoomPermission } from "./permissions.ts";
 
 const SEARCH_MAX = 80;
 
@@ -33,7 +33,7 @@ export interface Member {
 export type NotificationLevel = "ALL" | "MENTIONS" | "NONE";
 
 /** The columns of a `Member`, where `members` and `rooms` are joined. */
-function memberColumns({ sql }: App): Fragment {
+export function memberColumns({ sql }: App): Fragment {
   return sql`members.*, rooms.epoch, rooms.kind as room_kind, rooms.slow_mode_seconds`;
 }
 
@@ -83,19 +83,36 @@ export async function requireMember(
 }
 
 /** Whether a row of `rooms` may be known to the viewer: public rooms, and those that the viewer is in or invited to. */
-export function isVisibleTo({ sql }: App, viewer: Pick<Viewer, "userId"> | null): Fragment {
-  if (viewer === null) return sql`rooms.kind = 'PUBLIC'`;
+export function isVisibleTo(app: App, viewer: Pick<Viewer, "userId"> | null): Fragment {
+  const { sql } = app;
+  if (viewer === null) return sql`rooms.kind = 'PUBLIC'`; // a deleted one is private
   return sql`(
     rooms.kind = 'PUBLIC'
     or exists (select from members where members.room_id = rooms.id and members.user_id = ${viewer.userId})
-    or exists (
-      select
-      from invites
-      where invites.room_id = rooms.id
-        and invites.invitee_id = ${viewer.userId}
-        and invites.status = 'PENDING'
-        and invites.expires_at > now()
-    )
+    or (rooms.deleted_at is null and ${isInvited(app, viewer)})
+  )`;
+}
+
+/** Whether the viewer has an invite to a row of `rooms` that waits for an answer. */
+export function isInvited({ sql }: App, { userId }: Pick<Viewer, "userId">): Fragment {
+  return sql`exists (
+    select
+    from invites
+    where invites.room_id = rooms.id
+      and invites.invitee_id = ${userId}
+      and invites.status = 'PENDING'
+      and invites.expires_at > now()
+  )`;
+}
+
+/** Whether the user, a column or a value cast to `uuid`, is banned from a row of `rooms` now. */
+export function isBanned({ sql }: App, userId: Fragment): Fragment {
+  return sql`exists (
+    select
+    from bans
+    where bans.room_id = rooms.id
+      and bans.user_id = ${userId}
+      and (bans.expires_at is null or bans.expires_at > now())
   )`;
 }
 
@@ -191,6 +208,18 @@ function formerMember({ roomId, cursor, subjectId, seq, createdAt, data }: Membe
   };
 }
 
+/** The first part of a statement by which a member acts on another: the rows of both, each as it is now and stays until
+ * the end. `for update`, as a removal has to lock out sends before it locks the room; by user, so that two can't deadlock. */
+export function lockBoth({ sql }: App, member: Member, userId: string | null): Fragment {
+  return sql`
+    select id, room_id, user_id, role, muted_until
+    from members
+    where room_id = ${member.roomId}
+      and user_id in (${member.userId}, ${userId})
+    order by user_id
+    for update`;
+}
+
 /** The first part of every statement that writes as a member. All lock in the same order (scheduled message, member,
  * message, room, logs of users), so none can deadlock; `key share` lets sends pass each other, while a removal waits or wins. */
 export function lockMember({ sql }: App, member: Member): Fragment {
@@ -200,4 +229,21 @@ export function lockMember({ sql }: App, member: Member): Fragment {
     where room_id = ${member.roomId}
       and user_id = ${member.userId}
     for key share`;
+}
+
+/** `lockMember` where it takes a permission, which is checked under the lock: with `share`, a mute or another role waits or
+ * is seen. */
+export function lockPermitted(
+  { sql }: App,
+  member: Member,
+  { permission, provided = sql`true` }: { readonly permission: RoomPermission; readonly provided?: Fragment },
+): Fragment {
+  return sql`
+    select room_id, user_id, role, muted_until
+    from members
+    where room_id = ${member.roomId}
+      and user_id = ${member.userId}
+      and ${isPermitted(sql, member.roomKind, permission)}
+      and ${provided}
+    for share`;
 }

@@ -45,6 +45,23 @@ export function hasPermission(member: Standing, permission: RoomPermission): boo
   return permissionsOf(member).includes(permission);
 }
 
+/** The roles that have the permission, for statements that check it under the lock of the member's row. Says nothing of
+ * direct conversations: there is no role in them. */
+export function rolesWith(permission: RoomPermission): RoomRole[] {
+  return RANKS.filter((role) => BY_ROLE[role].includes(permission));
+}
+
+/** What one who is not a member may do. */
+export function permissionsOfStranger(
+  { roomKind, isInvited, isBanned }: {
+    readonly roomKind: RoomKind;
+    readonly isInvited: boolean;
+    readonly isBanned: boolean;
+  },
+): readonly RoomPermission[] {
+  return (roomKind === "PUBLIC" || isInvited) && !isBanned ? ["JOIN"] : [];
+}
+
 /** Throws FORBIDDEN. */
 export function requirePermission(member: Standing, permission: RoomPermission, path: string): void {
   if (hasPermission(member, permission)) return;
@@ -52,6 +69,13 @@ export function requirePermission(member: Standing, permission: RoomPermission, 
     ? `you are muted until ${member.mutedUntil?.toISOString()}`
     : `it takes the permission ${permission}`;
   throw new AppError("FORBIDDEN", `Cannot do this in the room: ${state}`, { path: [path] });
+}
+
+/** `hasPermission` as a condition on columns of `members`, for statements that check it under their locks. */
+export function isPermitted(sql: Sql, roomKind: RoomKind, permission: RoomPermission): Fragment {
+  const roles = RANKS.filter((role) => hasPermission({ roomKind, role, mutedUntil: null }, permission));
+  const hasRole = sql`role = any(${roles as string[]}::text[])`;
+  return WRITING.includes(permission) ? sql`(${hasRole} and (muted_until is null or muted_until <= now()))` : hasRole;
 }
 
 /** Whether the role may act on what others made in the room. */
@@ -69,6 +93,6 @@ export function rankOf(sql: Sql, column: string): Fragment {
   return sql`array_position(${RANKS as string[]}::text[], ${sql.unsafe(column)})`;
 }
 
-function isMuted({ mutedUntil }: Standing): boolean {
+export function isMuted({ mutedUntil }: Pick<Standing, "mutedUntil">): boolean {
   return mutedUntil !== null && mutedUntil.getTime() > Date.now();
 }

@@ -12,11 +12,18 @@ export interface Relation {
 
 export const STRANGERS: Relation = { sharesRoom: false, hasBlocked: false, isBlockedBy: false };
 
+/** Whether one may see that the other is there: online or not, typing or not. */
+export function isVisible({ sharesRoom, hasBlocked, isBlockedBy }: Relation): boolean {
+  return sharesRoom && !hasBlocked && !isBlockedBy;
+}
+
 /** Facts about who reads, on which the answers of viewer slots depend. */
 export interface Reader {
   readonly userId: string;
   /** Role in the room; `null` for one who is not in it. */
   readonly role: RoomRole | null;
+  /** Until when the reader may not write in the room. */
+  readonly mutedUntil: Date | null;
   relationTo(userId: string): Relation;
 }
 

@@ -1,19 +1,13 @@
-/** Rooms: making them and finding them. Who may see what is decided here; a private room does not exist for strangers. */
+/** Rooms: what they are and how they are found. Who may see what is decided here; a private room does not exist for
+ * strangers. */
 import type { Viewer } from "../auth/viewer.ts";
 import type { App } from "../app.ts";
-import { AppError } from "../errors.ts";
-import { newId } from "../lib/ids.ts";
 import type { Connection, Page } from "../lib/pages.ts";
-import { isStorable, optionalText, requireText } from "../lib/texts.ts";
+import { isStorable } from "../lib/texts.ts";
 import { cursorOf, type Keyset, readPage } from "../platform/keyset.ts";
-import { isViolationOf } from "../platform/sql.ts";
-import { appendViewerEvents, publishViewerEvents } from "../users/viewer_events.ts";
 import { isVisibleTo } from "./members.ts";
 import type { RoomKind } from "./permissions.ts";
 
-const NAME_MAX = 80;
-const TOPIC_MAX = 500;
-const SLUG_MAX = 60;
 const SEARCH_MAX = 100;
 const SEARCH_WORDS_MAX = 8;
 
@@ -131,85 +125,4 @@ export async function pageViewerRooms(
 /** Position of a room in `viewer.rooms`. */
 export function viewerRoomCursor(room: Room): string {
   return cursorOf(VIEWER_ROOMS, room);
-}
-
-export interface CreateRoomInput {
-  readonly kind: RoomKind;
-  readonly name: string;
-  readonly slug?: string | null | undefined;
-  readonly topic?: string | null | undefined;
-}
-
-/** Creates a room with the viewer as its owner and first event. Throws EMPTY, TOO_LONG, INVALID_INPUT, SLUG_TAKEN,
- * RATE_LIMITED. */
-export async function createRoom(app: App, viewer: Viewer, input: CreateRoomInput): Promise<Room> {
-  const name = requireText("name", input.name, NAME_MAX);
-  const topic = optionalText("topic", input.topic, TOPIC_MAX);
-  const chosenSlug = optionalText("slug", input.slug, SLUG_MAX);
-  const slug = chosenSlug === null ? makeSlug(name) : parseSlug(chosenSlug);
-  await app.limits.take("createRoom", viewer.userId);
-  const draft = { kind: input.kind, name, topic };
-  try {
-    return await insertRoom(app, viewer, { ...draft, slug });
-  } catch (error) {
-    if (!isViolationOf(error, "rooms_slug_key")) throw error;
-    if (chosenSlug !== null) {
-      throw new AppError("SLUG_TAKEN", "Cannot use the slug: it is taken", { path: ["slug"], cause: error });
-    }
-    const suffix = crypto.getRandomValues(new Uint8Array(4)).toHex();
-    return await insertRoom(app, viewer, {
-      ...draft,
-      slug: `${slug.slice(0, SLUG_MAX - 9).replace(/-$/, "")}-${suffix}`,
-    });
-  }
-}
-
-async function insertRoom(
-  app: App,
-  viewer: Viewer,
-  draft: {
-    readonly kind: CreateRoomInput["kind"];
-    readonly name: string;
-    readonly slug: string;
-    readonly topic: string | null;
-  },
-): Promise<Room> {
-  const memberId = newId();
-  const [room] = await app.sql<Room[]>`
-    with room as (
-      insert into rooms ${
-    app.sql({ id: newId(), ...draft, creatorId: viewer.userId, lastSeq: 1, memberCount: 1, ownerCount: 1 })
-  }
-      returning *
-    ), member as (
-      insert into members (id, room_id, user_id, role, joined_seq, last_read_seq)
-      select ${memberId}, id, creator_id, 'OWNER', last_seq, last_seq from room
-    ), news as (
-      select creator_id as user_id, 'ROOM_ADDED' as kind, id as subject_id, null::jsonb as data from room
-    ), ${appendViewerEvents(app)}, event as (
-      insert into room_events (room_id, seq, kind, actor_id, subject_id, data)
-      select id, last_seq, 'MEMBER_JOINED', creator_id, creator_id, ${
-    app.sql.json({ memberId, role: "OWNER" })
-  } from room
-    )
-    select * from room`;
-  if (room === undefined) throw new Error("insert returned no room");
-  publishViewerEvents(app, [viewer.userId]);
-  return room;
-}
-
-function parseSlug(text: string): string {
-  const slug = text.toLowerCase();
-  if (!/^[a-z0-9]+(-[a-z0-9]+)*$/.test(slug)) {
-    throw new AppError("INVALID_INPUT", "Cannot use the slug: it takes a-z and 0-9, with single `-` in between", {
-      path: ["slug"],
-    });
-  }
-  return slug;
-}
-
-/** `Café Olé!` → `cafe-ole`; a name without Latin letters or digits gives `room`. */
-function makeSlug(name: string): string {
-  const plain = name.normalize("NFKD").replace(/\p{Mark}/gu, "").toLowerCase();
-  return plain.replace(/[^a-z0-9]+/g, "-").slice(0, SLUG_MAX).replace(/^-+|-+$/g, "") || "room";
 }

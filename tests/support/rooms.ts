@@ -1,26 +1,10 @@
-/** What the API cannot do yet, or does not show: roles, and the log as it is stored. */
+/** What the API does not show: the log as it is stored. */
 import { strict as assert } from "node:assert";
 import { encodeId, findId } from "../../src/lib/ids.ts";
 import { parseEventCursor } from "../../src/lib/event_cursors.ts";
-import type { RoomEventKind, RoomRole } from "../../src/rooms/events.ts";
+import type { RoomEventKind } from "../../src/rooms/events.ts";
 import type { Any, Person, TestApp, TestRoom } from "./app.ts";
-
-/** Gives the person, who is in one room and owns none, another role there. */
-export async function setRole({ app }: TestApp, person: Person, role: RoomRole): Promise<void> {
-  const [member] = await app.sql`
-    with member as (
-      update members
-      set role = ${role}
-      where user_id = ${findId("user", person.id)}
-      returning room_id
-    )
-    update rooms
-    set owner_count = owner_count + ${role === "OWNER" ? 1 : 0}
-    from member
-    where id = room_id
-    returning id`;
-  assert.ok(member, "the person is in no room");
-}
+import { done } from "./mutations.ts";
 
 /** Kind and subject of all events since the room was made and everybody had joined. Checks that none is missing. */
 export async function logSince(app: TestApp, room: TestRoom): Promise<[kind: RoomEventKind, subjectId: string][]> {
@@ -40,6 +24,72 @@ export async function readLog({ app }: TestApp, { id }: { readonly id: string })
   assert.deepEqual(events.map(({ seq }) => seq), Array.from({ length: room.lastSeq }, (_, index) => index + 1));
   return events.map(({ kind, subjectId }) => [
     kind,
-    encodeId(kind.startsWith("MEMBER") ? "user" : "message", subjectId),
+    encodeId(kind === "ROOM_UPDATED" ? "room" : kind.startsWith("MEMBER") ? "user" : "message", subjectId),
   ]);
+}
+
+/** Opens the direct conversation of these people. */
+export async function makeDirectRoom(app: TestApp, ...people: Person[]): Promise<TestRoom> {
+  const [opener, ...others] = people;
+  const { room } = await done(
+    app,
+    "openDirectRoom",
+    { userIds: others.map(({ id }) => id) },
+    opener,
+    "room { id eventCursor }",
+  );
+  return { id: room.id, slug: "", cursor: room.eventCursor };
+}
+
+/** Changes a membership past all rules: also the mute of an owner, whom nobody outranks. */
+export async function changeMember(
+  { app }: TestApp,
+  { person, room, ...change }: {
+    readonly person: Person;
+    readonly room: Pick<TestRoom, "id">;
+    readonly mutedUntil?: Date | null;
+  },
+): Promise<void> {
+  await app.sql`
+    update members
+    set ${app.sql(change)}
+    where room_id = ${findId("room", room.id)}
+      and user_id = ${findId("user", person.id)}`;
+}
+
+/** Seconds for which the room is held: enough for requests to come as far as they can. */
+const HELD_SECONDS = 0.5;
+const CONNECTIONS = 10;
+
+/** Does these things at once while the room is locked: each has looked at the database before any of them could change it. */
+export async function collide<T>(
+  { app }: TestApp,
+  room: Pick<TestRoom, "id">,
+  begin: () => readonly Promise<T>[],
+): Promise<T[]> {
+  await Promise.all(Array.from({ length: CONNECTIONS }, () => app.sql`select`)); // opening one later would take its time
+  const held = app.sql`
+    with held as (select id from rooms where id = ${findId("room", room.id)} for update)
+    select pg_sleep(${HELD_SECONDS}) from held`.execute();
+  const results = await Promise.all(begin());
+  await held;
+  return results;
+}
+
+/** Keeps rows of the room locked for a moment: statements that start meanwhile queue up behind each other, each with a
+ * view of the data from before the others. Wait for it in the end. */
+export async function holdRows(
+  { app }: TestApp,
+  table: "rooms" | "members",
+  room: { readonly id: string },
+): Promise<void> {
+  const { sql } = app;
+  await sql`
+    with held as (
+      select id
+      from ${sql(table)}
+      where ${sql(table === "rooms" ? "id" : "room_id")} = ${findId("room", room.id)}
+      for update
+    )
+    select pg_sleep(0.15) from (select from held limit 1) as once`;
 }

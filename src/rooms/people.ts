@@ -1,0 +1,43 @@
+/** Finding people by the beginning of their handle or name. */
+import type { App } from "../app.ts";
+import type { Connection, Page } from "../lib/pages.ts";
+import { type Keyset, readPage } from "../platform/keyset.ts";
+import type { User } from "../users/users.ts";
+import type { Member } from "./members.ts";
+
+const QUERY_MAX = 80;
+
+type Found = User & { readonly rank: number };
+
+const FOUND: Omit<Keyset<Found>, "rows"> = {
+  name: "searchUsers",
+  key: [["rank", "int"], ["username", "text"]],
+  keyOf: ({ rank, username }) => [rank, username],
+};
+
+/** People whose handle or name begins so, those who are called exactly so first, then by handle; with a `member`, people of
+ * that room only. Nobody for an empty text. Throws BAD_USER_INPUT. */
+export async function searchUsers(
+  app: App,
+  { query, member, page }: { readonly query: string; readonly member: Member | null; readonly page: Page },
+): Promise<Connection<User>> {
+  const { sql } = app;
+  const wanted = query.trim().replace(/^@/, "").slice(0, QUERY_MAX).toWellFormed().replaceAll("\0", "").toLowerCase();
+  const prefix = `${wanted.replace(/[\\%_]/g, "\\$&")}%`;
+  const rows = sql`
+    select id, username, email, display_name, bio, role, created_at,
+      case when username = ${wanted} or lower(display_name) = ${wanted} then 0 else 1 end as rank
+    from users
+    where ${wanted !== ""}
+      and deleted_at is null
+      and (username like ${prefix} or lower(display_name) like ${prefix})
+      and ${
+    member === null ? sql`true` : sql`exists (
+        select
+        from members
+        where members.room_id = ${member.roomId}
+          and members.user_id = users.id
+      )`
+  }`;
+  return await readPage<Found>(sql, { ...FOUND, rows }, page);
+}
