@@ -25,13 +25,18 @@ export interface App extends AsyncDisposable {
   background(promise: Promise<unknown>): void;
 }
 
+export interface AppOptions {
+  /** A database that is open already, and outlives the app. (Default: the one that the configuration names) */
+  readonly database?: DatabaseAddress | undefined;
+}
+
 /** Opens the database, brings it up to date and returns the app. Throws when a part cannot be opened; what was open by
  * then is closed again. */
-export async function createApp(config: Config): Promise<App> {
+export async function createApp(config: Config, { database }: AppOptions = {}): Promise<App> {
   await using stack = new AsyncDisposableStack();
   const log = createLog(config.logLevel);
   const metrics = createMetrics();
-  const address = await openDatabase(config, stack);
+  const address = database ?? await openDatabase(config, stack);
   const sql = openSql(address, { onStatement: () => metrics.sqlStatements.inc() });
   stack.defer(() => sql.end({ timeout: 5 }));
   const applied = await migrate(sql).catch((error) => {

@@ -1,7 +1,7 @@
 /** Promises that hold when the server is killed in the middle of everything. */
 import { strict as assert } from "node:assert";
-import { type Api, apiAt, type Person, type TestRoom } from "./support/app.ts";
-import { createTestDatabase } from "./support/databases.ts";
+import { type Api, apiAt, type Person, startApp, type TestRoom } from "./support/app.ts";
+import { createTestDatabase, type TestDatabase } from "./support/databases.ts";
 import { seqOf } from "./support/follow.ts";
 import { assertGapless, followWithDrops } from "./support/gapless.ts";
 import { done } from "./support/mutations.ts";
@@ -14,9 +14,9 @@ const DROPS = [7, 25, 99, 1_000];
 
 Deno.test("kill -9 in the middle of a flood loses no acknowledged message, doubles none and leaves no gap", async () => {
   await using database = await createTestDatabase();
+  const people = await signUpSenders(database);
   await using host = await Host.start(database.config);
   const { api } = host;
-  const people = await Promise.all(Array.from({ length: SENDERS }, () => api.signUp()));
   const [owner, ...others] = people;
   assert.ok(owner);
   const room = await api.makeRoom(owner, ...others);
@@ -44,6 +44,11 @@ Deno.test("kill -9 in the middle of a flood loses no acknowledged message, doubl
     assert.deepEqual(received.sort(), [...acknowledged].sort());
   }
 });
+
+async function signUpSenders({ config }: TestDatabase): Promise<Person[]> {
+  await using app = await startApp({ ...config });
+  return await Promise.all(Array.from({ length: SENDERS }, () => app.signUp()));
+}
 
 /** The same id with every try, as a client does that got no answer. */
 async function sendUntilAnswered(host: Host, as: Person, room: TestRoom, content: string): Promise<string> {

@@ -4,7 +4,7 @@ import { type Any, type Person, startApp, type TestApp, type TestRoom } from "./
 import { EventStream } from "./support/event_streams.ts";
 import { inTime } from "./support/eventually.ts";
 import { done } from "./support/mutations.ts";
-import { logIn, openSocket } from "./support/sessions.ts";
+import { addDevice, openSocket } from "./support/sessions.ts";
 import { codesOf } from "./support/transports.ts";
 
 const ENDINGS: Record<string, (app: TestApp, person: Person, elsewhere: Person) => Promise<unknown>> = {
@@ -24,7 +24,7 @@ Deno.test("streams of a session end with it, and those of other sessions go on",
   await using app = await startApp();
   for (const [name, end] of Object.entries(ENDINGS)) {
     const person = await app.signUp();
-    const elsewhere = await logIn(app, person);
+    const elsewhere = await addDevice(app, person);
     const room = await app.makeRoom(person);
     await using streams = await openStreams(app, person, room);
     await using other = await EventStream.follow(app, elsewhere, room);
@@ -51,7 +51,7 @@ Deno.test("a stream that is opened while its session ends is refused or ended, n
   const member = await app.signUp();
   await done(app, "joinRoom", { roomId: room.id }, member);
   for (let attempt = 0; attempt < 5; attempt++) {
-    const device = await logIn(app, member);
+    const device = await addDevice(app, member);
     // While the database is busy, what both ask of it is put in a row: the stream is checked, then its session ends.
     const busy = app.app.sql`select count(*) from generate_series(1, 300000)`.execute();
     const opening = EventStream.follow(app, device, room);

@@ -2,6 +2,7 @@
  * https://graphql.github.io/graphql-over-http/draft/ */
 import { strict as assert } from "node:assert";
 import { type Any, startApp } from "./support/app.ts";
+import { createTestDatabase } from "./support/databases.ts";
 import { RawSocket } from "./support/sockets.ts";
 import { codesOf, TRANSPORTS } from "./support/transports.ts";
 
@@ -165,7 +166,8 @@ Deno.test("a body over 256 KiB is refused with 413, whether or not it says so be
 });
 
 Deno.test("an unexpected error tells a client its number in the log, and nothing else", async () => {
-  await using app = await startApp();
+  await using database = await createTestDatabase();
+  await using app = await startApp({ ...database.config });
   await app.app.sql`alter table rooms rename to lost_rooms`;
   for (const { name, ask } of TRANSPORTS) {
     const { data, errors: [error, ...more] = [] } = await ask(app, "{ publicRooms { nodes { id } } }");

@@ -4,10 +4,10 @@ import { type Any, type Person, startApp, type TestApp } from "./support/app.ts"
 import { createTestDatabase } from "./support/databases.ts";
 import { done, refusal } from "./support/mutations.ts";
 import {
+  addDevice,
   currentDevice,
   isSignedIn,
   listDevices,
-  logIn,
   openSocket,
   refresh,
   refreshRefusal,
@@ -51,7 +51,7 @@ Deno.test("tabs that refresh at the same moment all stay signed in", async () =>
 Deno.test("a token used again after ten seconds ends the session: its tokens are useless, its socket is closed", async () => {
   await using app = await startApp();
   const first = await app.signUp("alice");
-  const elsewhere = await logIn(app, first);
+  const elsewhere = await addDevice(app, first);
   const room = await app.makeRoom(first);
   const second = await refresh(app, first);
   await using socket = await openSocket(app, second, room.id);
@@ -83,7 +83,7 @@ Deno.test("a refresh token that is unknown, malformed or of an expired session i
   for (const refreshToken of ["", "\0", "garbage", person.token, person.refreshToken.slice(1), "x".repeat(100_000)]) {
     assert.deepEqual(await refusal(app, "refreshSession", { refreshToken }), ["INVALID_REFRESH_TOKEN", "refreshToken"]);
   }
-  const watcher = await logIn(app, person);
+  const watcher = await addDevice(app, person);
   assert.equal((await listDevices(app, watcher)).length, 2);
   const [{ sessionId }] = await app.app.sql<Any>`
     update sessions
@@ -106,7 +106,7 @@ Deno.test("refreshing works without an access token and with a bad one", async (
 Deno.test("logging out ends this session only; its tokens are useless and its socket is closed", async () => {
   await using app = await startApp();
   const laptop = await app.signUp("alice");
-  const phone = await logIn(app, laptop);
+  const phone = await addDevice(app, laptop);
   const room = await app.makeRoom(laptop);
   await using socket = await openSocket(app, laptop, room.id);
   const { id: endedSessionId } = await currentDevice(app, laptop);
@@ -133,7 +133,11 @@ Deno.test("sessions that have ended are refused after a restart of the server", 
   {
     await using app = await startApp({ ...database.config });
     const stays = await app.signUp("alice");
-    const [loggedOut, revoked, stolen] = [await logIn(app, stays), await logIn(app, stays), await logIn(app, stays)];
+    const [loggedOut, revoked, stolen] = [
+      await addDevice(app, stays),
+      await addDevice(app, stays),
+      await addDevice(app, stays),
+    ];
     await logOut(app, loggedOut);
     await done(app, "revokeSession", { sessionId: (await currentDevice(app, revoked)).id }, stays);
     await refresh(app, stolen);

@@ -11,13 +11,16 @@ export const TEST_DATABASE_URL = Deno.env.get("TEST_DATABASE_URL") || null;
 export interface TestDatabase extends AsyncDisposable {
   /** The part of the configuration that points to it. */
   readonly config: { readonly DATA_DIR: string; readonly DATABASE_URL?: string; readonly JWT_SECRET?: string };
+  /** Where it is, when it is open already. */
+  readonly address?: DatabaseAddress;
 }
 
 export function createTestDatabase(): Promise<TestDatabase> {
   return TEST_DATABASE_URL === null ? createEmbedded() : createOnServer(TEST_DATABASE_URL);
 }
 
-async function createEmbedded(): Promise<TestDatabase> {
+/** A directory of an embedded database, wherever the suite runs. */
+export async function createEmbedded(): Promise<TestDatabase> {
   const image = await embeddedImage();
   const dataDir = await Deno.makeTempDir({ prefix: "parley-" });
   await copyDirectory(image, dataDir);

@@ -3,9 +3,16 @@ import { join } from "node:path";
 import { type Api, apiAt } from "./app.ts";
 import { ROOT } from "./code.ts";
 
-const PERMISSIONS = ["--allow-net", "--allow-env", "--allow-read", "--allow-write"];
+export const PERMISSIONS = ["--allow-net", "--allow-env", "--allow-read", "--allow-write"];
 /** What Deno itself needs; settings of the developer's shell must not leak in. */
 const INHERITED = ["PATH", "HOME", "DENO_DIR", "TMPDIR"];
+
+export function inheritedEnv(): Record<string, string> {
+  return Object.fromEntries(INHERITED.flatMap((name) => {
+    const value = Deno.env.get(name);
+    return value === undefined ? [] : [[name, value]];
+  }));
+}
 
 export class ServerProcess implements AsyncDisposable {
   /** How it ended, once it has. */
@@ -17,14 +24,10 @@ export class ServerProcess implements AsyncDisposable {
 
   /** Does not wait until the server listens, or whether it ever will. */
   constructor(env: Record<string, string>) {
-    const inherited = INHERITED.flatMap((name) => {
-      const value = Deno.env.get(name);
-      return value === undefined ? [] : [[name, value]];
-    });
     this.#child = new Deno.Command(Deno.execPath(), {
       args: ["run", "--no-prompt", "--no-check", ...PERMISSIONS, join(ROOT, "src/main.ts")],
       clearEnv: true,
-      env: { ...Object.fromEntries(inherited), PORT: "0", RATE_LIMITS: "off", LOG_LEVEL: "info", ...env },
+      env: { ...inheritedEnv(), PORT: "0", RATE_LIMITS: "off", LOG_LEVEL: "info", ...env },
       stdin: "null",
       stdout: "null",
       stderr: "piped",
