@@ -1,9 +1,11 @@
 /** Messages: reading the past of a room, writing, editing and deleting. */
-import { requireViewer } from "../src/context.ts";
+import { dataloaderGetter } from "@pothos/plugin-dataloader";
+import { type Context, requireViewer } from "../src/context.ts";
 import { encodeEventCursor } from "../src/lib/event_cursors.ts";
-import { encodeId, findId } from "../src/lib/ids.ts";
+import { encodeId, findId, findOptionalId } from "../src/lib/ids.ts";
 import { deleteMessage, editMessage } from "../src/messages/edit.ts";
 import { pageMessages } from "../src/messages/history.ts";
+import { listMentionedUsers } from "../src/messages/mentions.ts";
 import {
   canDelete,
   canEdit,
@@ -11,6 +13,7 @@ import {
   listMessages,
   type Message as MessageRow,
 } from "../src/messages/messages.ts";
+import { listResponses, type Responses } from "../src/messages/responses.ts";
 import { sendMessage } from "../src/messages/send.ts";
 import { requireMember } from "../src/rooms/members.ts";
 import { builder, Node, pageArgs, pageComplexity, pageTypes, viewerSlot } from "./builder.ts";
@@ -49,6 +52,15 @@ export const Message = builder.loadableObject("Message", {
     createdAt: t.expose("createdAt", { type: "DateTime", description: "When the server accepted it." }),
     editedAt: t.expose("editedAt", { type: "DateTime", nullable: true, description: "When it was last edited." }),
     deletedAt: t.expose("deletedAt", { type: "DateTime", nullable: true, description: "When it was deleted." }),
+    mentionedUsers: t.loadableList({
+      type: User,
+      description: "Mentioned users.",
+      load: (messageIds: string[], ctx) => listMentionedUsers(ctx.app, messageIds),
+      resolve: ({ id }) => id,
+    }),
+    mentionsEveryone: t.exposeBoolean("mentionsEveryone", {
+      description: "Whether everyone in the room is mentioned.",
+    }),
     viewerCanEdit: t.boolean({
       description: "Whether the viewer may edit it now.",
       resolve: viewerSlot(false, canEdit, ({ roomId }) => ({ roomId })),
@@ -59,6 +71,14 @@ export const Message = builder.loadableObject("Message", {
     }),
   }),
 });
+
+/** What messages have drawn: one statement for all that is asked about replies and reactions. */
+export const responseLoader = dataloaderGetter<string, Responses, string>(
+  undefined,
+  (ids, ctx) => listResponses((ctx as Context).app, ids),
+  undefined,
+  false,
+);
 
 export const MessagePages = pageTypes(Message, "Message", "message", "messages");
 
@@ -93,7 +113,7 @@ builder.objectFields(Room, (t) => ({
         (member) =>
           pageMessages(ctx.app, member, {
             ...page,
-            around: around === null || around === undefined ? undefined : findId("message", around),
+            around: findOptionalId("message", around),
           }),
       ),
   }),
@@ -103,7 +123,9 @@ mutation("sendMessage", {
   description: "Sends a message. Safe to retry with the same `clientMessageId`.",
   input: (t) => ({
     roomId: t.id({ required: true, description: "Room." }),
-    content: t.string({ description: "Markdown text." }),
+    content: t.string({ description: "Markdown text. `@username` mentions a user and `@everyone` the room." }),
+    replyToId: t.id({ description: "Message to quote." }),
+    threadRootId: t.id({ description: "Message that starts the thread to write in." }),
     clientMessageId: t.string({
       description:
         "Id chosen by the client (1 to 64 characters, a UUID is best), unique per author. Sending again with the same\n" +
@@ -112,14 +134,17 @@ mutation("sendMessage", {
   }),
   resolve: async ({ roomId, ...input }, ctx) => {
     const member = await requireMember(ctx.app, requireViewer(ctx), findId("room", roomId));
-    return { message: await sendMessage(ctx.app, member, input), epoch: member.epoch };
+    const replyToId = findOptionalId("message", input.replyToId);
+    const threadRootId = findOptionalId("message", input.threadRootId);
+    const message = await sendMessage(ctx.app, member, { ...input, replyToId, threadRootId });
+    return { message, epoch: member.epoch };
   },
   fields: (t) => ({
     message: t.field({ type: Message, nullable: true, description: "The message.", resolve: ({ message }) => message }),
     messageEdge: t.field({
       type: MessagePages.edge,
       nullable: true,
-      description: "Its edge in `room.messages`.",
+      description: "Its edge in `room.messages` or in `threadRoot.replies`.",
       resolve: ({ message, epoch }) =>
         message && epoch ? { cursor: encodeEventCursor(epoch, message.seq), node: message } : null,
     }),

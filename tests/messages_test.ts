@@ -2,7 +2,7 @@
 import { strict as assert } from "node:assert";
 import { type Any, startApp } from "./support/app.ts";
 import { done, mutate, refusal } from "./support/mutations.ts";
-import { logSince, setRole } from "./support/rooms.ts";
+import { logSince } from "./support/rooms.ts";
 
 Deno.test("a message that cannot be sent says which field is wrong and why, and burns no number", async () => {
   await using app = await startApp({ MAX_MESSAGE_LENGTH: "10" });
@@ -103,7 +103,7 @@ Deno.test("everybody is told what they may do to a message, and may do exactly t
   const people = await Promise.all(names.map((name) => app.signUp(name)));
   const [owner, moderator, author, member] = people as [Any, Any, Any, Any];
   const room = await app.makeRoom(owner, moderator, author, member);
-  await setRole(app, moderator, "MODERATOR");
+  await done(app, "updateMember", { roomId: room.id, userId: moderator.id, role: "MODERATOR" }, owner);
   const rights = [[false, true], [false, true], [true, true], [false, false], null];
   const document = "query ($id: ID!) { node(id: $id) { ... on Message { viewerCanEdit viewerCanDelete } } }";
   const toldTo = async (person: typeof owner, id: string) => {

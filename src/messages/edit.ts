@@ -2,13 +2,21 @@
 import type { App } from "../app.ts";
 import type { Viewer } from "../auth/viewer.ts";
 import { AppError } from "../errors.ts";
-import { publishRoomEvent, type RoomEvent, takeSeq } from "../rooms/events.ts";
-import { lockMember, type Member, requireMember } from "../rooms/members.ts";
-import { canDelete, canEdit, listVisibleMessages, type Message } from "./messages.ts";
-import { parseContent } from "./send.ts";
+import { retryDeadlock } from "../platform/sql.ts";
+import { publishRoomEvent, type RoomEventKind, takeSeq } from "../rooms/events.ts";
+import { lockPermitted, type Member } from "../rooms/members.ts";
+import { isPermitted, requirePermission } from "../rooms/permissions.ts";
+import { notificationNews } from "../users/notifications.ts";
+import { appendViewerEvents, publishViewerEvents, toldUsers } from "../users/viewer_events.ts";
+import { parseContent } from "./drafts.ts";
+import { findMentioned, insertMentions, parseMentions, reachesEveryone } from "./mentions.ts";
+import { canDelete, isEditWindowOver, type Message, requireMessage } from "./messages.ts";
+import { notifyMembers } from "./notices.ts";
+import { indexText } from "./search_index.ts";
+import { buryMessages } from "./tombstones.ts";
 
-/** Edits the viewer's own message. The same content again changes nothing.
- * Throws NOT_FOUND, FORBIDDEN, NOT_EDITABLE, EMPTY, TOO_LONG, INVALID_INPUT, RATE_LIMITED. */
+/** Edits the viewer's own message, and notifies those whom it mentions now and did not before. The same content again
+ * changes nothing. Throws NOT_FOUND, FORBIDDEN, NOT_EDITABLE, EMPTY, TOO_LONG, INVALID_INPUT, RATE_LIMITED. */
 export async function editMessage(
   app: App,
   viewer: Viewer,
@@ -16,64 +24,120 @@ export async function editMessage(
 ): Promise<Message> {
   const { message, member } = await requireMessage(app, viewer, input.messageId);
   const content = parseContent(app, input.content);
-  if (message.deletedAt !== null) throw notEditable();
-  if (!canEdit(message, member)) {
-    throw new AppError("FORBIDDEN", "Cannot edit the message: it is not yours", { path: ["messageId"] });
-  }
+  requireEditable(app, member, message);
   if (message.content === content) return message;
   await app.limits.take("send", `${member.userId}:${member.roomId}`);
-  const edited = await changeMessage(app, member, { message, content });
+  const edited = await changeContent(app, member, { message, content });
   if (edited !== null) return edited;
-  await requireMessage(app, viewer, input.messageId); // removed from the room meanwhile, or
-  throw notEditable();
+  const now = await requireMessage(app, viewer, input.messageId); // changed meanwhile, which says why, or
+  requireEditable(app, now.member, now.message);
+  throw notEditable("it has just changed");
 }
 
 /** Deletes a message, leaving a tombstone; deleting twice changes nothing. Throws NOT_FOUND, FORBIDDEN. */
 export async function deleteMessage(app: App, viewer: Viewer, messageId: string | null): Promise<Message> {
   const { message, member } = await requireMessage(app, viewer, messageId);
   if (message.deletedAt !== null) return message;
-  if (!canDelete(message, member)) {
-    throw new AppError("FORBIDDEN", "Cannot delete the message: it is not yours", { path: ["messageId"] });
+  requireDeletable(message, member);
+  const deleted = await bury(app, member, message);
+  if (deleted !== null) return deleted;
+  const now = await requireMessage(app, viewer, messageId);
+  if (now.message.deletedAt === null) requireDeletable(now.message, now.member);
+  return now.message;
+}
+
+function requireEditable(app: App, member: Member, message: Message): void {
+  if (message.deletedAt !== null) throw notEditable("it was deleted");
+  if (message.authorId !== member.userId) {
+    throw new AppError("FORBIDDEN", "Cannot edit the message: it is not yours", { path: ["messageId"] });
   }
-  const deleted = await changeMessage(app, member, { message, content: null });
-  return deleted ?? (await requireMessage(app, viewer, messageId)).message;
+  requirePermission(member, "SEND_MESSAGES", "messageId");
+  if (isEditWindowOver(message, app)) throw notEditable("it is too old");
 }
 
-async function requireMessage(
-  app: App,
-  viewer: Viewer,
-  messageId: string | null,
-): Promise<{ message: Message; member: Member }> {
-  const [message] = messageId === null ? [] : await listVisibleMessages(app, viewer, [messageId]);
-  if (message === undefined) {
-    throw new AppError("NOT_FOUND", "Cannot find the message: there is none with this id that you may see", {
-      path: ["messageId"],
-    });
-  }
-  return { message, member: await requireMember(app, viewer, message.roomId) };
+function notEditable(state: string): AppError {
+  return new AppError("NOT_EDITABLE", `Cannot edit the message: ${state}`, { path: ["messageId"] });
 }
 
-function notEditable(): AppError {
-  return new AppError("NOT_EDITABLE", "Cannot edit the message: it was deleted", { path: ["messageId"] });
+function requireDeletable(message: Message, member: Member): void {
+  if (canDelete(message, member)) return;
+  throw new AppError("FORBIDDEN", "Cannot delete the message: it is not yours", { path: ["messageId"] });
 }
 
-/** Sets the content (`null` deletes) and logs it; `null` where the message was deleted meanwhile or the member removed. */
-async function changeMessage(
+type Changed = Message & { readonly eventSeq: number; readonly eventAt: Date; readonly told?: string[] };
+
+/** `null` where the message can't be edited any more. */
+async function changeContent(
   app: App,
   member: Member,
-  { message, content }: { readonly message: Message; readonly content: string | null },
+  { message: { id }, content }: { readonly message: Message; readonly content: string },
 ): Promise<Message | null> {
-  const kind = content === null ? "MESSAGE_DELETED" : "MESSAGE_EDITED";
-  const [changed] = await app.sql<(Message & { eventSeq: number; eventAt: Date })[]>`
-    with member as (${lockMember(app, member)}
+  const { sql } = app;
+  const mentions = parseMentions(content);
+  const seconds = app.config.messageEditWindowSeconds;
+  const reasons = [
+    sql`select user_id, 'MENTION' as kind from mention`,
+    sql`
+      select members.user_id, 'MENTION' as kind
+      from message
+      join target on target.id = message.id
+      join members on members.room_id = message.room_id
+      where message.mentions_everyone
+        and not target.mentions_everyone`,
+  ];
+  const [changed] = await retryDeadlock(() =>
+    sql<Changed[]>`
+    with member as (${lockPermitted(app, member, { permission: "SEND_MESSAGES" })}
+    ), target as (
+      select messages.id, messages.mentions_everyone
+      from messages
+      join member on member.room_id = messages.room_id
+      where messages.id = ${id}
+        and messages.author_id = member.user_id
+        and messages.deleted_at is null
+        and ${seconds === null ? sql`true` : sql`messages.created_at > now() - make_interval(secs => ${seconds})`}
+      for no key update of messages
+    ), ${logChange(app, member, "MESSAGE_EDITED")}, ${findMentioned(app, member, mentions)}, message as (
+      update messages
+      set content = ${content},
+        edited_at = now(),
+        mentions_everyone = ${reachesEveryone(app, member, mentions)}
+      from target
+      where messages.id = target.id
+      returning messages.*, drop_mentions(messages.id, array(select user_id from mentioned))
+    ), ${indexText(app, content)}, ${insertMentions(app)}, ${
+      notifyMembers(app, member, { messageId: id, reasons })
+    }, news as (
+      ${notificationNews(app)}
+    ), ${appendViewerEvents(app)}
+    select message.*, event.seq as event_seq, event.created_at as event_at, ${toldUsers(app)}
+    from message, event`
+  );
+  return publishChange(app, member, "MESSAGE_EDITED", changed);
+}
+
+/** `null` where the message was deleted meanwhile, or the member has not the right any more. */
+async function bury(app: App, member: Member, { id }: Message): Promise<Message | null> {
+  const { sql } = app;
+  const [changed] = await sql<Changed[]>`
+    with member as (${lockPermitted(app, member, { permission: "READ" })}
     ), target as (
       select messages.id
       from messages
       join member on member.room_id = messages.room_id
-      where messages.id = ${message.id}
+      where messages.id = ${id}
+        and (messages.author_id = member.user_id or ${isPermitted(sql, member.roomKind, "MANAGE_MESSAGES")})
         and messages.deleted_at is null
-      for update of messages
-    ), room as (
+      for no key update of messages
+    ), ${logChange(app, member, "MESSAGE_DELETED")}, ${buryMessages(app)}
+    select message.*, event.seq as event_seq, event.created_at as event_at
+    from message, event`;
+  return publishChange(app, member, "MESSAGE_DELETED", changed);
+}
+
+function logChange(app: App, member: Member, kind: RoomEventKind) {
+  return app.sql`
+    room as (
       update rooms
       set ${takeSeq(app)}
       from target
@@ -83,27 +147,13 @@ async function changeMessage(
       insert into room_events (room_id, seq, kind, actor_id, subject_id)
       select ${member.roomId}, last_seq, ${kind}, ${member.userId}, target.id from room, target
       returning seq, created_at
-    ), message as (
-      update messages
-      set content = ${content},
-        edited_at = ${content === null ? app.sql`edited_at` : app.sql`now()`},
-        deleted_at = ${content === null ? app.sql`now()` : app.sql`null`}
-      from target
-      where messages.id = target.id
-      returning messages.*
-    )
-    select message.*, event.seq as event_seq, event.created_at as event_at
-    from message, event`;
+    )`;
+}
+
+function publishChange(app: App, member: Member, kind: RoomEventKind, changed: Changed | undefined): Message | null {
   if (changed === undefined) return null;
-  const event: RoomEvent = {
-    roomId: changed.roomId,
-    seq: changed.eventSeq,
-    kind,
-    actorId: member.userId,
-    subjectId: changed.id,
-    data: null,
-    createdAt: changed.eventAt,
-  };
-  publishRoomEvent(app, event);
+  const { roomId, id: subjectId, eventSeq: seq, eventAt: createdAt } = changed;
+  publishRoomEvent(app, { roomId, seq, kind, actorId: member.userId, subjectId, data: null, createdAt });
+  publishViewerEvents(app, changed.told ?? []);
   return changed;
 }

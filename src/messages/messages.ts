@@ -1,7 +1,9 @@
-/** Messages: what they are, and the rows behind every way to reach one. */
+/** Messages: what they are, the rows behind every way to reach one, and what one may do to them. */
 import type { App } from "../app.ts";
 import type { Viewer } from "../auth/viewer.ts";
-import { isModerator } from "../rooms/permissions.ts";
+import { AppError } from "../errors.ts";
+import { type Member, requireMember } from "../rooms/members.ts";
+import { isModerator, isMuted } from "../rooms/permissions.ts";
 import type { Reader } from "../rooms/relations.ts";
 
 export interface Message {
@@ -30,7 +32,11 @@ export async function listMessages(app: App, ids: readonly string[]): Promise<Me
 }
 
 /** Those of the messages that the viewer may read: of rooms the viewer is in. */
-export async function listVisibleMessages(app: App, viewer: Viewer, ids: readonly string[]): Promise<Message[]> {
+export async function listVisibleMessages(
+  app: App,
+  viewer: Pick<Viewer, "userId">,
+  ids: readonly string[],
+): Promise<Message[]> {
   return await app.sql<Message[]>`
     select messages.*
     from messages
@@ -39,7 +45,33 @@ export async function listVisibleMessages(app: App, viewer: Viewer, ids: readonl
       and members.user_id = ${viewer.userId}`;
 }
 
-/** The newest message of each of these rooms, in their order; `null` for an empty room. */
+/** Those of the messages that a notification may still be about: the viewer may read them, and they are not deleted. */
+export async function listSubjectMessages(
+  app: App,
+  viewer: Pick<Viewer, "userId">,
+  ids: readonly string[],
+): Promise<Message[]> {
+  return (await listVisibleMessages(app, viewer, ids)).filter(({ deletedAt }) => deletedAt === null);
+}
+
+/** A message with the viewer's key to its room. Throws NOT_FOUND, whatever the reason. */
+export async function requireMessage(
+  app: App,
+  viewer: Pick<Viewer, "userId">,
+  messageId: string | null,
+): Promise<{ message: Message; member: Member }> {
+  const [message] = messageId === null ? [] : await listVisibleMessages(app, viewer, [messageId]);
+  if (message === undefined) throw noSuchMessage("messageId");
+  return { message, member: await requireMember(app, viewer, message.roomId) };
+}
+
+export function noSuchMessage(path: string): AppError {
+  return new AppError("NOT_FOUND", "Cannot find the message: there is none with this id that you may see", {
+    path: [path],
+  });
+}
+
+/** The newest message in the main timeline of each of these rooms, in their order; `null` for an empty room. */
 export async function listLastMessages(app: App, roomIds: readonly string[]): Promise<(Message | null)[]> {
   const messages = await app.sql<Message[]>`
     select last.*
@@ -48,6 +80,7 @@ export async function listLastMessages(app: App, roomIds: readonly string[]): Pr
       select *
       from messages
       where messages.room_id = rooms.id
+        and thread_root_id is null
       order by seq desc
       limit 1
     ) as last
@@ -55,8 +88,14 @@ export async function listLastMessages(app: App, roomIds: readonly string[]): Pr
   return roomIds.map((id) => messages.find(({ roomId }) => roomId === id) ?? null);
 }
 
-export function canEdit(message: Message, reader: Pick<Reader, "userId" | "role">): boolean {
-  return message.deletedAt === null && message.authorId === reader.userId && reader.role !== null;
+export function canEdit(message: Message, reader: Reader, app: App): boolean {
+  return message.deletedAt === null && message.authorId === reader.userId && reader.role !== null &&
+    !isMuted(reader) && !isEditWindowOver(message, app);
+}
+
+export function isEditWindowOver({ createdAt }: Message, { config }: App): boolean {
+  const seconds = config.messageEditWindowSeconds;
+  return seconds !== null && createdAt.getTime() + seconds * 1000 <= Date.now();
 }
 
 export function canDelete(message: Message, reader: Pick<Reader, "userId" | "role">): boolean {

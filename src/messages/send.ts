@@ -1,100 +1,156 @@
 /** Sending a message: one statement that numbers, stores and logs it, or does nothing at all. */
-import { createHash } from "node:crypto";
 import type { App } from "../app.ts";
 import { AppError } from "../errors.ts";
-import { newId } from "../lib/ids.ts";
-import { requireExactText, requireText } from "../lib/texts.ts";
-import { isViolationOf } from "../platform/sql.ts";
-import { publishRoomEvent, type RoomEvent, takeSeq } from "../rooms/events.ts";
-import { lockMember, type Member, notAMember } from "../rooms/members.ts";
+import { commaSeparated, type Fragment, isViolationOf, retryDeadlock } from "../platform/sql.ts";
+import { publishRoomEvent, takeSeq } from "../rooms/events.ts";
+import { lockPermitted, type Member } from "../rooms/members.ts";
+import { isPermitted } from "../rooms/permissions.ts";
+import { notificationNews } from "../users/notifications.ts";
+import { appendViewerEvents, publishViewerEvents, toldUsers } from "../users/viewer_events.ts";
+import { type Draft, parseDraft, type SendInput } from "./drafts.ts";
+import { findMentioned, insertMentions, reachesEveryone } from "./mentions.ts";
 import type { Message } from "./messages.ts";
-
-const CLIENT_MESSAGE_ID_MAX = 64;
-
-export interface SendInput {
-  readonly content?: string | null | undefined;
-  readonly clientMessageId?: string | null | undefined;
-}
-
-interface Draft {
-  readonly content: string;
-  readonly clientMessageId: string | null;
-  readonly requestHash: Uint8Array;
-}
+import { notifyMembers } from "./notices.ts";
+import { explainRefusal, isFacingBlock } from "./refusals.ts";
+import { indexText } from "./search_index.ts";
 
 /** Sends a message and returns it once it is stored. A repeated `clientMessageId` returns the first one.
- * Throws NOT_A_MEMBER, EMPTY, TOO_LONG, INVALID_INPUT, IDEMPOTENCY_MISMATCH, RATE_LIMITED. */
+ * Throws NOT_FOUND, NOT_A_MEMBER, FORBIDDEN, BLOCKED, EMPTY, TOO_LONG, INVALID_INPUT, IDEMPOTENCY_MISMATCH, SLOW_MODE,
+ * RATE_LIMITED; NOT_SCHEDULABLE where its claim was used up before. */
 export async function sendMessage(app: App, member: Member, input: SendInput): Promise<Message> {
   const draft = parseDraft(app, member, input);
   await app.limits.take("send", `${member.userId}:${member.roomId}`);
+  const message = await appendMessage(app, member, draft) ?? await findSent(app, member, draft);
+  if (message === null) throw await explainRefusal(app, member, draft);
+  return message;
+}
+
+/** The stored message; `null` where the room's state is against it or the `clientMessageId` was used before. */
+async function appendMessage(app: App, member: Member, draft: Draft): Promise<Message | null> {
+  const { sql } = app;
   try {
-    const { message, event } = await appendMessage(app, member, draft);
-    publishRoomEvent(app, event);
-    return message;
+    const [row] = await retryDeadlock(() => {
+      const tellings = tellingParts(app, member, draft);
+      return sql<(Message & { told?: string[] })[]>`
+        with ${commaSeparated(sql, [...writingParts(app, member, draft), ...tellings])}
+        select message.* ${tellings.length > 0 ? sql`, ${toldUsers(app)}` : sql``}
+        from message`;
+    });
+    if (row === undefined) return null;
+    const { roomId, seq, authorId: actorId, id: subjectId, createdAt } = row;
+    publishRoomEvent(app, { roomId, seq, kind: "MESSAGE_SENT", actorId, subjectId, data: null, createdAt });
+    publishViewerEvents(app, row.told ?? []);
+    return row;
   } catch (error) {
     // The statement was undone with its number, so a retry leaves no gap in the log.
     if (draft.clientMessageId === null || !isViolationOf(error, "messages_client_message_id_key")) throw error;
-    return await findSent(app, member, draft);
+    return null;
   }
 }
 
-/** The content as it is stored. Throws EMPTY, TOO_LONG, INVALID_INPUT. */
-export function parseContent(app: App, content: string): string {
-  return requireText("content", content, app.config.maxMessageLength);
-}
-
-function parseDraft(app: App, member: Member, input: SendInput): Draft {
-  const content = parseContent(app, input.content ?? "");
-  const clientMessageId = input.clientMessageId ?? null;
-  if (clientMessageId !== null) requireExactText("clientMessageId", clientMessageId, CLIENT_MESSAGE_ID_MAX);
-  const requestHash = createHash("sha256").update(JSON.stringify([member.roomId, content])).digest();
-  return { content, clientMessageId, requestHash };
-}
-
-async function appendMessage(app: App, member: Member, draft: Draft): Promise<{ message: Message; event: RoomEvent }> {
-  const [row] = await app.sql<Message[]>`
-    with member as (${lockMember(app, member)}
-    ), room as (
+/** The parts of the statement that every message has, after those that it depends on. */
+function writingParts(app: App, member: Member, draft: Draft): Fragment[] {
+  const { sql } = app;
+  const { replyToId, threadRootId, claim } = draft;
+  return [
+    ...claim ? [sql`claimed as (${claim.lock})`] : [],
+    ...replyToId ? [sql`quoted as (${selectHere(app, member, replyToId)})`] : [],
+    ...threadRootId ? [sql`root as (${selectHere(app, member, threadRootId)} and thread_root_id is null)`] : [],
+    sql`member as (${lockSender(app, member, draft)})`,
+    sql`room as (
       update rooms
       set ${takeSeq(app)},
         last_activity_at = now()
       from member
       where rooms.id = member.room_id
       returning rooms.id, rooms.last_seq, member.user_id
-    ), message as (
-      insert into messages (id, room_id, seq, author_id, content, client_message_id, request_hash)
-      select ${newId()}, id, last_seq, user_id, ${draft.content}, ${draft.clientMessageId}, ${draft.requestHash} from room
+    )`,
+    sql`message as (
+      insert into messages (
+        id, room_id, seq, author_id, content, client_message_id, request_hash, reply_to_id, thread_root_id, mentions_everyone
+      )
+      select ${draft.id}, id, last_seq, user_id, ${draft.content}, ${draft.clientMessageId}, ${draft.requestHash},
+        ${replyToId}, ${threadRootId}, ${reachesEveryone(app, member, draft.mentions)}
+      from room
       returning *
-    ), event as (
+    )`,
+    indexText(app, draft.content),
+    sql`event as (
       insert into room_events (room_id, seq, kind, actor_id, subject_id, created_at)
       select room_id, seq, 'MESSAGE_SENT', author_id, id, created_at from message
-    )
-    select * from message`;
-  if (row === undefined) throw notAMember();
-  const event: RoomEvent = {
-    roomId: row.roomId,
-    seq: row.seq,
-    kind: "MESSAGE_SENT",
-    actorId: row.authorId,
-    subjectId: row.id,
-    data: null,
-    createdAt: row.createdAt,
-  };
-  return { message: row, event };
+    )`,
+  ];
 }
 
-async function findSent(app: App, member: Member, draft: Draft): Promise<Message> {
+/** The parts for those whom it concerns: none for most messages. */
+function tellingParts(app: App, member: Member, { id, replyToId, threadRootId, mentions, claim }: Draft): Fragment[] {
+  const { sql } = app;
+  const reasons = [
+    ...mentions.names.length > 0 ? [sql`select user_id, 'MENTION' as kind from mention`] : [],
+    ...mentions.everyone
+      ? [sql`
+        select members.user_id, 'MENTION' as kind
+        from message
+        join members on members.room_id = message.room_id
+        where message.mentions_everyone`]
+      : [],
+    ...replyToId ? [sql`select quoted.author_id as user_id, 'REPLY' as kind from quoted, message`] : [],
+    ...threadRootId ? [sql`select root.author_id as user_id, 'REPLY' as kind from root, message`] : [],
+  ];
+  const news = [...reasons.length > 0 ? [notificationNews(app)] : [], ...claim ? [claim.news] : []];
+  if (news.length === 0) return [];
+  return [
+    ...mentions.names.length > 0 ? [findMentioned(app, member, mentions), insertMentions(app)] : [],
+    ...reasons.length > 0 ? [notifyMembers(app, member, { messageId: id, reasons })] : [],
+    ...claim ? [sql`settled as (${claim.settle})`] : [],
+    sql`news as (${news.reduce((all, more) => sql`${all} union all ${more}`)})`,
+    appendViewerEvents(app),
+  ];
+}
+
+function selectHere({ sql }: App, member: Member, messageId: string): Fragment {
+  return sql`select author_id from messages where id = ${messageId} and room_id = ${member.roomId}`;
+}
+
+/** Locks the sender if all is as the message needs it. In slow mode it also notes the time, which only one of two messages
+ * at once can do. */
+function lockSender(app: App, member: Member, { replyToId, threadRootId, claim }: Draft): Fragment {
+  const { sql } = app;
+  const provided = [
+    sql`true`,
+    ...claim ? [sql`exists (select from claimed)`] : [],
+    ...replyToId ? [sql`exists (select from quoted)`] : [],
+    ...threadRootId ? [sql`exists (select from root)`] : [],
+    ...member.roomKind === "DIRECT" ? [sql`not ${isFacingBlock(app, member)}`] : [],
+  ].reduce((all, condition) => sql`${all} and ${condition}`);
+  if (member.slowModeSeconds === 0) return lockPermitted(app, member, { permission: "SEND_MESSAGES", provided });
+  return sql`
+    update members
+    set last_sent_at = now()
+    where room_id = ${member.roomId}
+      and user_id = ${member.userId}
+      and ${isPermitted(sql, member.roomKind, "SEND_MESSAGES")}
+      and ${provided}
+      and (
+        role <> 'MEMBER'
+        or last_sent_at is null
+        or last_sent_at <= now() - make_interval(secs => ${member.slowModeSeconds})
+      )
+    returning room_id, user_id, role, muted_until`;
+}
+
+/** What was sent first with the draft's `clientMessageId`, if anything was. Throws IDEMPOTENCY_MISMATCH. */
+async function findSent(app: App, member: Member, draft: Draft): Promise<Message | null> {
+  if (draft.clientMessageId === null) return null;
   const [sent] = await app.sql<(Message & { isSame: boolean })[]>`
     select *, request_hash = ${draft.requestHash} as is_same
     from messages
     where author_id = ${member.userId}
       and client_message_id = ${draft.clientMessageId}`;
-  if (sent?.isSame) return sent;
+  if (sent === undefined || sent.isSame) return sent ?? null;
   throw new AppError(
     "IDEMPOTENCY_MISMATCH",
     "Cannot send the message: its `clientMessageId` was used for another one",
-    {
-      path: ["clientMessageId"],
-    },
+    { path: ["clientMessageId"] },
   );
 }
