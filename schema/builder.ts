@@ -4,7 +4,8 @@ import ComplexityPlugin from "@pothos/plugin-complexity";
 import DataloaderPlugin from "@pothos/plugin-dataloader";
 import RelayPlugin from "@pothos/plugin-relay";
 import type { GraphQLResolveInfo } from "graphql";
-import { GraphQLDateTimeISO, GraphQLEmailAddress } from "graphql-scalars";
+import { GraphQLDateTimeISO, GraphQLEmailAddress, GraphQLURL } from "graphql-scalars";
+import type { App } from "../src/app.ts";
 import type { Context } from "../src/context.ts";
 import { PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX, type PageArgs } from "../src/lib/pages.ts";
 import type { Reader } from "../src/rooms/relations.ts";
@@ -18,6 +19,7 @@ interface UserTypes {
     ID: { Input: string; Output: string };
     DateTime: { Input: Date; Output: Date };
     EmailAddress: { Input: string; Output: string };
+    URL: { Input: string; Output: string };
   };
 }
 
@@ -68,6 +70,10 @@ builder.addScalarType("EmailAddress", GraphQLEmailAddress, {
     "A valid e-mail address. Output only; inputs take `String` so that a typo is a form error, not a request error.",
   specifiedByURL: "https://html.spec.whatwg.org/multipage/input.html#valid-e-mail-address",
 });
+builder.addScalarType("URL", GraphQLURL, {
+  description: "An absolute URL.",
+  specifiedByURL: "https://url.spec.whatwg.org/",
+});
 
 builder.queryType({ description: "Read operations." });
 builder.mutationType({
@@ -77,7 +83,8 @@ builder.mutationType({
 builder.subscriptionType({
   description:
     "Live operations, over WebSocket (`graphql-transport-ws`) or Server-Sent Events on the same URL. The event streams\n" +
-    "replay everything after `after`, then go on live; without `after` they begin now.",
+    "replay everything after `after`, then go on live; without `after` they begin now. `roomTyping` and `presence` are\n" +
+    "best effort: each value replaces the one before, and slow consumers may miss values in between.",
 });
 
 /** The edge and connection types of a node type: `pageTypes(Room, "Room", "room", "rooms")`. */
@@ -90,7 +97,7 @@ export function pageTypes<Shape>(
   const edge = builder.edgeObject({
     type: node,
     name: `${name}Edge`,
-    description: `${/^[aeiou]/.test(one) ? "An" : "A"} ${one} in a list.`,
+    description: `${/^(?!user)[aeiou]/.test(one) ? "An" : "A"} ${one} in a list.`,
     nodeField: { description: `The ${one}.` },
   });
   const connection = builder.connectionObject({
@@ -127,9 +134,9 @@ export function pageComplexity(args: PageArgs): { field: number; multiplier: num
  * the user whose relation to the reader it asks for. */
 export function viewerSlot<Parent, Value>(
   placeholder: Value,
-  fill: (parent: Parent, reader: Reader) => Value,
+  fill: (parent: Parent, reader: Reader, app: App) => Value,
   about: (parent: Parent) => { readonly roomId?: string; readonly userId?: string } = () => ({}),
 ) {
   return (parent: Parent, _args: object, ctx: Context, { path }: GraphQLResolveInfo): Value | Promise<Value> =>
-    ctx.fillSlot({ ...about(parent), path, placeholder, fill: (reader) => fill(parent, reader) });
+    ctx.fillSlot({ ...about(parent), path, placeholder, fill: (reader) => fill(parent, reader, ctx.app) });
 }

@@ -9,7 +9,7 @@ export type Failure = Pick<AppError, "code" | "message" | "details">;
 
 const USER_CODES = Object.entries(ERRORS).filter(([, { type }]) => type !== null);
 
-const ErrorCode = builder.enumType("ErrorCode", {
+export const ErrorCode = builder.enumType("ErrorCode", {
   description: "Codes of `UserError`. Top-level codes (`UNAUTHENTICATED`, `RATE_LIMITED`, ...) are not in this enum.",
   values: Object.fromEntries(USER_CODES.map(([code, { description }]) => [code, { value: code as Code, description }])),
 });

@@ -6,7 +6,7 @@ import { AppError, ERRORS } from "../src/errors.ts";
 import { builder, type SchemaTypes } from "./builder.ts";
 import { type Failure, UserError } from "./errors.ts";
 
-type Payload<Result> = { readonly [Key in keyof Result]?: Result[Key] | null } & {
+type Payload<Result> = { readonly [Key in Exclude<keyof Result, "failures">]?: Result[Key] | null } & {
   readonly errors: readonly Failure[];
 };
 
@@ -20,9 +20,15 @@ interface MutationOptions<Inputs extends InputFields, Result extends object> {
   readonly result?: string;
   /** Ends "Input of `name`". */
   readonly about?: string;
+  /** What `errors` says, where a part of it may be done in spite of them. */
+  readonly errors?: string;
   readonly input?: (t: InputBuilder) => Inputs;
   readonly fields: (t: PayloadBuilder<Result>) => FieldMap;
-  readonly resolve: (input: InputShapeFromFields<Inputs>, ctx: Context) => MaybePromise<Result>;
+  /** What of the result is named `failures` goes into `errors`: why a part was not done. */
+  readonly resolve: (
+    input: InputShapeFromFields<Inputs>,
+    ctx: Context,
+  ) => MaybePromise<Result & { readonly failures?: readonly AppError[] }>;
 }
 
 export function mutation<const Inputs extends InputFields, Result extends object>(
@@ -36,7 +42,7 @@ export function mutation<const Inputs extends InputFields, Result extends object
       ...options.fields(t),
       errors: t.field({
         type: [UserError],
-        description: "Why nothing was done; empty on success.",
+        description: options.errors ?? "Why nothing was done; empty on success.",
         resolve: ({ errors }) => [...errors],
       }),
     }),
@@ -59,14 +65,22 @@ export function mutation<const Inputs extends InputFields, Result extends object
 }
 
 /** The result, or its expected failure as data. What is no form error (UNAUTHENTICATED, UNAVAILABLE, bugs) stays thrown. */
-async function settle<Result extends object>(ctx: Context, act: () => MaybePromise<Result>): Promise<Payload<Result>> {
+async function settle<Result extends { readonly failures?: readonly AppError[] }>(
+  ctx: Context,
+  act: () => MaybePromise<Result>,
+): Promise<Payload<Result>> {
   ctx.forget();
   clearAllDataLoaders(ctx);
   try {
-    return { ...await act(), errors: [] };
+    const { failures = [], ...result } = await act();
+    return { ...result, errors: failures.map(asData) } as unknown as Payload<Result>;
   } catch (error) {
     if (!(error instanceof AppError) || ERRORS[error.code].type === null) throw error;
-    const { code, message, details } = error;
-    return { errors: [{ code, message, details }] } as unknown as Payload<Result>;
+    return { errors: [asData(error)] } as unknown as Payload<Result>;
   }
+}
+
+// Not the error itself: graphql throws every `Error` that it meets in a result.
+function asData({ code, message, details }: AppError): Failure {
+  return { code, message, details };
 }

@@ -7,14 +7,26 @@ import { type Context, requireViewer } from "../src/context.ts";
 import { AppError } from "../src/errors.ts";
 import { type IdPrefix, parseId } from "../src/lib/ids.ts";
 import { listVisibleMessages } from "../src/messages/messages.ts";
+import { listScheduledMessages } from "../src/messages/scheduled_messages.ts";
+import { listVisibleBans } from "../src/rooms/bans.ts";
+import { listVisibleInvites } from "../src/rooms/invites.ts";
 import { listVisibleMembers } from "../src/rooms/members.ts";
 import { listVisibleRooms } from "../src/rooms/rooms.ts";
+import { listNotifications } from "../src/users/notifications.ts";
+import { listVisibleAnnouncements } from "../src/users/announcements.ts";
 import { listUsers } from "../src/users/users.ts";
+import { listViewers } from "../src/users/viewers.ts";
+import { Announcement } from "./announcements.ts";
 import { Session } from "./auth.ts";
+import { RoomBan } from "./bans.ts";
 import { builder, Node, type SchemaTypes } from "./builder.ts";
+import { RoomInvite } from "./invites.ts";
 import { Message } from "./messages.ts";
+import { Notification } from "./notifications.ts";
 import { RoomMember } from "./members.ts";
 import { Room } from "./rooms.ts";
+import { ScheduledMessage } from "./scheduled_messages.ts";
+import { Attachment } from "./uploads.ts";
 import { User, Viewer } from "./users.ts";
 
 const IDS_MAX = 100;
@@ -22,13 +34,23 @@ const IDS_MAX = 100;
 type Row = { readonly id: string };
 type Finder = (app: App, viewer: ViewerClaims, ids: readonly string[]) => Promise<readonly Row[]>;
 
-const NODES: Readonly<Partial<Record<IdPrefix, { readonly type: OutputType<SchemaTypes>; readonly find: Finder }>>> = {
-  viewer: { type: Viewer, find: (app, { userId }, ids) => listUsers(app, ids.filter((id) => id === userId)) },
+const NODES: Readonly<Record<IdPrefix, { readonly type: OutputType<SchemaTypes>; readonly find: Finder }>> = {
+  viewer: { type: Viewer, find: (app, { userId }, ids) => listViewers(app, ids.filter((id) => id === userId)) },
   user: { type: User, find: (app, _viewer, ids) => listUsers(app, ids) },
   session: { type: Session, find: listSessionsById },
   room: { type: Room, find: listVisibleRooms },
   member: { type: RoomMember, find: listVisibleMembers },
+  invite: { type: RoomInvite, find: listVisibleInvites },
+  ban: { type: RoomBan, find: listVisibleBans },
   message: { type: Message, find: listVisibleMessages },
+  // Nothing can be uploaded yet.
+  attachment: { type: Attachment, find: () => Promise.resolve([]) },
+  scheduled: { type: ScheduledMessage, find: listScheduledMessages },
+  notification: { type: Notification, find: listNotifications },
+  announcement: {
+    type: Announcement,
+    find: (app, { userId }, ids) => listVisibleAnnouncements(app, userId, ids),
+  },
 };
 
 builder.queryFields((t) => ({

@@ -1,16 +1,24 @@
 /** Live events of a room. Each carries ids in the log; what they name is read when the event goes out. */
 import { requireViewer } from "../src/context.ts";
 import { encodeId, findId } from "../src/lib/ids.ts";
+import { PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX } from "../src/lib/pages.ts";
 import { followRoom } from "../src/live/follow.ts";
 import type { RoomBatch } from "../src/live/fanout.ts";
+import { pollRoom, WAIT_SECONDS_MAX } from "../src/live/polling.ts";
 import type { LiveEvent } from "../src/live/room_stream.ts";
+import { pinCursor } from "../src/messages/pins.ts";
 import type { RemovalReason as Reason } from "../src/rooms/events.ts";
 import { listEventMembers, memberCursor } from "../src/rooms/members.ts";
-import { builder, type SchemaTypes } from "./builder.ts";
+import { builder, pageComplexity, type SchemaTypes } from "./builder.ts";
 import { Message, MessagePages } from "./messages.ts";
 import { RoomMember, RoomMemberPages } from "./members.ts";
-import { Room } from "./rooms.ts";
+import { asMember, Room } from "./rooms.ts";
 import { User } from "./users.ts";
+
+/** Events of a usual batch of a stream. */
+const LIVE_BATCH_COMPLEXITY = 10;
+/** Each poll holds its room for itself: a few statements that are not shared with the other rooms of a list. */
+const POLL_COMPLEXITY = 100;
 
 const TYPE_NAMES: Readonly<Record<LiveEvent["kind"], string>> = {
   MESSAGE_SENT: "MessageSentEvent",
@@ -28,7 +36,7 @@ const TYPE_NAMES: Readonly<Record<LiveEvent["kind"], string>> = {
   RESYNC: "RoomResyncEvent",
 };
 
-const RoomEvent = builder.interfaceRef<LiveEvent>("RoomEvent").implement({
+export const RoomEvent = builder.interfaceRef<LiveEvent>("RoomEvent").implement({
   description:
     "Something that happened in a room. Events come in order, without gaps, at least once; apply them by object id.",
   resolveType: ({ kind }) => TYPE_NAMES[kind],
@@ -57,7 +65,7 @@ builder.objectFields(event("MessageSentEvent", "A message was sent."), (t) => ({
   message: t.field({ type: Message, description: "The message.", resolve: ({ subjectId }) => subjectId }),
   messageEdge: t.field({
     type: MessagePages.edge,
-    description: "Its edge in `room.messages`.",
+    description: "Its edge in `room.messages`, or in `message.threadRoot.replies` if it is in a thread.",
     resolve: async ({ cursor, subjectId }, _args, ctx) => ({
       cursor,
       node: await Message.getDataloader(ctx).load(subjectId),
@@ -78,6 +86,16 @@ const messageEvent = (name: string, description: string, about = "The message.")
 messageEvent("MessageEditedEvent", "A message was edited.");
 messageEvent("MessageDeletedEvent", "A message was deleted; it is a tombstone now.", "The tombstone.");
 messageEvent("MessageUnpinnedEvent", "A message was unpinned.");
+
+builder.objectField(messageEvent("MessagePinnedEvent", "A message was pinned."), "messageEdge", (t) =>
+  t.field({
+    type: MessagePages.edge,
+    description: "Its edge in `room.pinnedMessages`.",
+    resolve: async ({ subjectId: id, createdAt: pinnedAt }, _args, ctx) => ({
+      cursor: pinCursor({ id, pinnedAt }),
+      node: await Message.getDataloader(ctx).load(id),
+    }),
+  }));
 
 for (const [name, done] of [["ReactionAddedEvent", "added"], ["ReactionRemovedEvent", "removed"]] as const) {
   const ref = messageEvent(name, `A reaction was ${done}.`, "The message, with the new `reactionGroups`.");
@@ -178,6 +196,7 @@ const RoomEventBatch = builder.objectRef<RoomBatch>("RoomEventBatch").implement(
     events: t.field({
       type: [RoomEvent],
       description: "The events, oldest first.",
+      complexity: { field: 1, multiplier: 1 }, // counted by who asks for the batch
       resolve: ({ events }) => [...events],
     }),
   }),
@@ -190,6 +209,7 @@ builder.subscriptionField("roomEvents", (t) =>
       "Everything that lasts in one room, in order, without gaps and without duplicates: first what happened after `after`\n" +
       "(nothing if it is left out), then live. The first batch always comes at once, even if it is empty: it says\n" +
       "that the stream is live and from which position.",
+    complexity: { field: 1, multiplier: LIVE_BATCH_COMPLEXITY },
     args: {
       roomId: t.arg.id({ required: true, description: "Room to follow." }),
       after: t.arg.string({
@@ -199,4 +219,32 @@ builder.subscriptionField("roomEvents", (t) =>
     subscribe: (_root, { roomId, after }, ctx): Promise<AsyncIterable<RoomBatch>> =>
       followRoom(ctx.app, requireViewer(ctx), { roomId: findId("room", roomId), after }),
     resolve: (batch) => batch,
+  }));
+
+builder.objectField(Room, "events", (t) =>
+  t.field({
+    type: RoomEventBatch,
+    nullable: true,
+    description:
+      "The log without a stream, for scripts and for networks that let neither WebSocket nor SSE through: what happened\n" +
+      "after `after`, on the same cursors as `roomEvents` and by the same rules. Empty where nothing did; without `after`\n" +
+      "it says where the log ends now. After the viewer's own removal it is `null`, as for everyone who is not in.",
+    args: {
+      after: t.arg.string({
+        description: "Last `cursor` seen, or `room.eventCursor` of the query that filled the screen.",
+      }),
+      first: t.arg.int({ defaultValue: PAGE_SIZE_DEFAULT, description: `Events at most, up to ${PAGE_SIZE_MAX}.` }),
+      waitSeconds: t.arg.int({
+        defaultValue: 0,
+        description:
+          `How long to wait while there is nothing, up to ${WAIT_SECONDS_MAX}; the answer comes as soon as there is something.`,
+      }),
+    },
+    complexity: ({ first }) => ({ ...pageComplexity({ first }), field: POLL_COMPLEXITY }),
+    resolve: (room, args, ctx) =>
+      asMember(
+        ctx,
+        room,
+        ({ roomId }) => pollRoom(ctx.app, requireViewer(ctx), { ...args, roomId, signal: ctx.signal }),
+      ),
   }));

@@ -5,9 +5,12 @@ import type { SignedIn } from "./auth/sessions.ts";
 import { verifyAccessToken } from "./auth/tokens.ts";
 import type { Viewer } from "./auth/viewer.ts";
 import { AppError } from "./errors.ts";
-import { NeedsViewer } from "./live/fanout.ts";
+import { NeedsViewer, type SharedFacts } from "./live/fanout.ts";
+import { newestTyping, typingRooms } from "./live/typing.ts";
+import { listUnread, NOTHING, sumUnread, type Unread, type UnreadRoom } from "./messages/unread.ts";
+import { listParticipants, type Participant } from "./rooms/direct_rooms.ts";
 import { listMemberships, type Member } from "./rooms/members.ts";
-import { listRelations, type Reader, type Relation, STRANGERS } from "./rooms/relations.ts";
+import { isVisible, listRelations, type Reader, type Relation, STRANGERS } from "./rooms/relations.ts";
 
 /** Where in the result a field is; the shape of `info.path`. */
 export interface FieldPath {
@@ -32,11 +35,24 @@ export interface Context {
   /** Who asks; `null` for nobody. Throws `NeedsViewer` in a shared execution. */
   readonly viewer: Viewer | null;
   readonly ipAddress: string | null;
+  /** Aborted when nobody wants the answer any more; `null` where it must not wait for anything: in a live stream.
+   * Deno 2.9.6 does not always notice a client that went away after a POST with more than a few hundred bytes. */
+  readonly signal: AbortSignal | null;
   /** The viewer's membership in a room, batched; `null` for one who is not in it. */
   memberOf(roomId: string): Promise<Member | null>;
+  /** Ids of the users whom the viewer sees typing in the room, the newest last. */
+  typingIn(roomId: string): Promise<readonly string[]>;
+  /** What the viewer has not read in a room, batched; nothing for one who is not in it. */
+  unreadIn(roomId: string): Promise<Unread>;
+  /** What the viewer has not read in all rooms. */
+  unreadInAll(): Promise<Unread>;
+  /** The people of a direct conversation, batched; also in a shared execution. */
+  participantsOf(roomId: string): Promise<readonly Participant[]>;
   fillSlot<Value>(slot: ViewerSlot<Value>): Value | Promise<Value>;
   /** Makes the rest of the operation the new viewer's, and returns what it was given. */
   signIn(signedIn: SignedIn): SignedIn;
+  /** Makes the rest of the operation nobody's. */
+  signOut(): void;
   /** Drops what was loaded: a mutation must not be answered with rows from before it. */
   forget(): void;
 }
@@ -50,8 +66,17 @@ export function requireViewer({ viewer }: Context): Viewer {
 export class ViewerContext implements Context {
   readonly #memberships: DataLoader<string, Member | null>;
   readonly #relations: DataLoader<string, Relation>;
+  readonly #unread: DataLoader<string, Unread>;
+  /** Of all rooms, once somebody has asked for the totals. */
+  #allUnread: Promise<readonly UnreadRoom[]> | null = null;
+  readonly #participants: DataLoader<string, Participant[]>;
 
-  constructor(readonly app: App, public viewer: Viewer | null, readonly ipAddress: string | null) {
+  constructor(
+    readonly app: App,
+    public viewer: Viewer | null,
+    readonly ipAddress: string | null,
+    readonly signal: AbortSignal | null = null,
+  ) {
     this.#memberships = new DataLoader(async (roomIds) => {
       const members = this.viewer === null ? [] : await listMemberships(app, this.viewer, roomIds);
       return roomIds.map((roomId) => members.find((member) => member.roomId === roomId) ?? null);
@@ -59,19 +84,54 @@ export class ViewerContext implements Context {
     this.#relations = new DataLoader(async (userIds) =>
       this.viewer === null ? userIds.map(() => STRANGERS) : await listRelations(app, this.viewer.userId, userIds)
     );
+    this.#unread = new DataLoader(async (roomIds) => {
+      const rooms = await (this.#allUnread ?? this.#listUnread(roomIds));
+      const unreadOf = new Map(rooms.map((room) => [room.roomId, room]));
+      return roomIds.map((roomId) => unreadOf.get(roomId) ?? NOTHING);
+    });
+    this.#participants = participantLoader(app);
+  }
+
+  unreadIn(roomId: string): Promise<Unread> {
+    return this.#unread.load(roomId);
+  }
+
+  async unreadInAll(): Promise<Unread> {
+    this.#allUnread ??= this.#listUnread(null);
+    return sumUnread(await this.#allUnread);
   }
 
   memberOf(roomId: string): Promise<Member | null> {
     return this.#memberships.load(roomId);
   }
 
+  async typingIn(roomId: string): Promise<readonly string[]> {
+    const userIds = this.app.once(typingRooms).typingIn(roomId);
+    if (userIds.length === 0 || await this.memberOf(roomId) === null) return [];
+    const relations = await this.#relations.loadMany(userIds);
+    return newestTyping(userIds.filter((userId, index) => {
+      const relation = relations[index];
+      if (relation instanceof Error) throw relation;
+      return relation !== undefined && userId !== this.viewer?.userId && isVisible(relation);
+    }));
+  }
+
+  participantsOf(roomId: string): Promise<readonly Participant[]> {
+    return this.#participants.load(roomId);
+  }
+
   fillSlot<Value>({ roomId, userId: otherId, fill }: ViewerSlot<Value>): Value | Promise<Value> {
     const userId = this.viewer?.userId ?? "";
-    if (roomId === undefined && otherId === undefined) return fill({ userId, role: null, relationTo: () => STRANGERS });
+    if (roomId === undefined && otherId === undefined) {
+      return fill({ userId, role: null, mutedUntil: null, relationTo: () => STRANGERS });
+    }
     return Promise.all([
       roomId === undefined ? null : this.memberOf(roomId),
       otherId === undefined ? STRANGERS : this.#relations.load(otherId),
-    ]).then(([member, relation]) => fill({ userId, role: member?.role ?? null, relationTo: () => relation }));
+    ]).then(([member, relation]) => {
+      const { role = null, mutedUntil = null } = member ?? {};
+      return fill({ userId, role, mutedUntil, relationTo: () => relation });
+    });
   }
 
   signIn(signedIn: SignedIn): SignedIn {
@@ -79,9 +139,20 @@ export class ViewerContext implements Context {
     return signedIn;
   }
 
+  signOut(): void {
+    this.viewer = null;
+  }
+
   forget(): void {
     this.#memberships.clearAll();
     this.#relations.clearAll();
+    this.#unread.clearAll();
+    this.#allUnread = null;
+    this.#participants.clearAll();
+  }
+
+  async #listUnread(roomIds: readonly string[] | null): Promise<readonly UnreadRoom[]> {
+    return this.viewer === null ? [] : await listUnread(this.app, this.viewer, roomIds);
   }
 }
 
@@ -89,10 +160,14 @@ export class ViewerContext implements Context {
  * without having declared a slot makes the operation fall back to one execution per viewer, never to a wrong answer. */
 export class SharedContext implements Context {
   readonly ipAddress = null;
+  readonly signal = null;
   readonly slots: ViewerSlot<unknown>[] = [];
+  readonly #participants: DataLoader<string, Participant[]>;
   #neededViewer = false;
 
-  constructor(readonly app: App) {}
+  constructor(readonly app: App, private readonly facts: SharedFacts = {}) {
+    this.#participants = participantLoader(app);
+  }
 
   get viewer(): never {
     this.#neededViewer = true;
@@ -108,6 +183,23 @@ export class SharedContext implements Context {
     return Promise.resolve().then(() => this.viewer);
   }
 
+  async typingIn(roomId: string): Promise<readonly string[]> {
+    const { typing } = this.facts;
+    return typing?.roomId === roomId ? newestTyping(typing.userIds) : await this.memberOf();
+  }
+
+  unreadIn(): Promise<never> {
+    return this.memberOf();
+  }
+
+  unreadInAll(): Promise<never> {
+    return this.memberOf();
+  }
+
+  participantsOf(roomId: string): Promise<readonly Participant[]> {
+    return this.#participants.load(roomId);
+  }
+
   fillSlot<Value>(slot: ViewerSlot<Value>): Value {
     this.slots.push(slot);
     return slot.placeholder;
@@ -117,7 +209,13 @@ export class SharedContext implements Context {
     throw new TypeError("Nobody signs in within a live batch");
   }
 
+  signOut(): void {}
+
   forget(): void {}
+}
+
+function participantLoader(app: App): DataLoader<string, Participant[]> {
+  return new DataLoader((roomIds) => listParticipants(app, roomIds));
 }
 
 /** Who a request comes from. A bad token is kept as an error, because `login` and its like work with one. */

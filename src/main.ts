@@ -1,28 +1,35 @@
 /** Composition root of the server: configuration, app, schema and transport, from start to a clean end. */
 import { schema } from "../schema/schema.ts";
-import { type App, createApp } from "./app.ts";
+import { type App, type AppOptions, createApp } from "./app.ts";
 import { revocations } from "./auth/revocations.ts";
 import { type Config, loadConfig } from "./config.ts";
 import { StartError } from "./errors.ts";
 import { type RunningServer, type ServerOptions, startHttpServer } from "./http/server.ts";
 import { keepRetention } from "./live/retention.ts";
+import { keepSchedule } from "./messages/scheduler.ts";
+import { sweepInvites } from "./rooms/invites.ts";
 
 export interface Parley extends AsyncDisposable {
   readonly app: App;
   readonly server: RunningServer;
 }
 
-export interface ParleyOptions {
+export interface ParleyOptions extends AppOptions {
   /** Runs before the server listens, and says what it serves. (Default: the schema, and GraphiQL with an empty tab) */
   readonly prepare?: (app: App) => Promise<ServerOptions>;
 }
 
 /** Starts everything; disposing it drains and closes everything. Throws when a part cannot be opened. */
-export async function startParley(config: Config, { prepare = serveSchema }: ParleyOptions = {}): Promise<Parley> {
+export async function startParley(
+  config: Config,
+  { prepare = serveSchema, database }: ParleyOptions = {},
+): Promise<Parley> {
   await using stack = new AsyncDisposableStack();
-  const app = stack.use(await createApp(config));
+  const app = stack.use(await createApp(config, { database }));
   await app.once(revocations).load();
   app.once(keepRetention);
+  app.once(keepSchedule);
+  app.once(sweepInvites);
   const server = stack.use(startHttpServer(app, await prepare(app)));
   const resources = stack.move();
   return { app, server, [Symbol.asyncDispose]: () => resources.disposeAsync() };

@@ -3,7 +3,7 @@ import { strict as assert } from "node:assert";
 import { decodeJwt, SignJWT } from "jose";
 import { startApp } from "./support/app.ts";
 import { ROOM_EVENTS } from "./support/follow.ts";
-import { logIn } from "./support/sessions.ts";
+import { addDevice } from "./support/sessions.ts";
 import { RawSocket } from "./support/sockets.ts";
 
 const LOGOUT = "mutation { logout { endedSessionId } }";
@@ -13,7 +13,7 @@ const REVOKE = "mutation ($input: RevokeSessionInput!) { revokeSession(input: $i
 Deno.test("signing out closes all sockets of that session, and none of another", async () => {
   await using app = await startApp();
   const phone = await app.signUp("alice");
-  const laptop = await logIn(app, phone);
+  const laptop = await addDevice(app, phone);
   await using first = await RawSocket.signIn(app, phone);
   await using second = await RawSocket.signIn(app, phone);
   await using other = await RawSocket.signIn(app, laptop);
@@ -33,7 +33,7 @@ Deno.test("one can sign out over the socket itself, which is closed then", async
 Deno.test("ending a session from another device closes its sockets", async () => {
   await using app = await startApp();
   const phone = await app.signUp("alice");
-  const laptop = await logIn(app, phone);
+  const laptop = await addDevice(app, phone);
   await using lost = await RawSocket.signIn(app, phone);
   await using kept = await RawSocket.signIn(app, laptop);
   const { viewer } = await app.run(SESSIONS, {}, laptop);

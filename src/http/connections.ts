@@ -3,6 +3,7 @@
 import type { App } from "../app.ts";
 import type { Viewer } from "../auth/viewer.ts";
 import { AppError } from "../errors.ts";
+import { waitingPolls } from "../live/polling.ts";
 
 /** Connections sent away at once while draining, and the most to wait between two batches: clients of one room must not
  * all knock at the next node in the same instant. */
@@ -51,9 +52,10 @@ export class Connections {
     };
   }
 
-  /** Sends everybody away, in batches with random pauses. Resolves when all have heard it, but for dead ones. */
+  /** Sends everybody away, in batches with random pauses, and answers the requests that wait for events. Resolves when all have heard it, but for dead ones. */
   async drain(): Promise<void> {
     this.#isDraining = true;
+    this.app.once(waitingPolls).drain();
     const all = [...this.#open];
     const farewells: Promise<void>[] = [];
     const halfTheTimeMs = this.app.config.drainSeconds * 500;

@@ -2,6 +2,7 @@
 import { type ExecutionArgs, GraphQLError, type GraphQLSchema } from "graphql";
 import { createYoga, type GraphiQLOptions, isAsyncIterable, type Plugin } from "graphql-yoga";
 import type { App } from "../app.ts";
+import { noteSessionUse } from "../auth/session_use.ts";
 import { authenticate } from "../context.ts";
 import type { Connections } from "./connections.ts";
 import { streamEvents } from "./event_streams.ts";
@@ -60,7 +61,15 @@ export function createGraphQLHandler(app: App, parts: GraphQLParts): GraphQLHand
   });
   return async (request, ipAddress) => {
     const { viewer, refusal } = await authenticate(app, request.headers.get("authorization"));
-    return await yoga.fetch(request, { operation: new OperationContext(app, { viewer, ipAddress, refusal }) });
+    if (viewer) noteSessionUse(app, viewer, ipAddress);
+    const { signal } = request;
+    const operation = new OperationContext(app, { viewer, ipAddress, signal, refusal });
+    try {
+      return await yoga.fetch(request, { operation });
+    } catch (error) {
+      if (!signal.aborted || error !== signal.reason) throw error;
+      return new Response(null, { status: 499 }); // the client has gone: nobody reads this
+    }
   };
 }
 

@@ -9,7 +9,7 @@ import {
 } from "graphql";
 import type { App } from "../app.ts";
 import { type Context, type FieldPath, SharedContext, ViewerContext, type ViewerSlot } from "../context.ts";
-import { NeedsViewer, type Rendered, type Renderer, type RoomBatch } from "../live/fanout.ts";
+import { NeedsViewer, type Rendered, type Renderer, type SharedFacts } from "../live/fanout.ts";
 import type { ViewerRenderer } from "../live/subscriptions.ts";
 import { isAway } from "../platform/sql.ts";
 import type { Reader } from "../rooms/relations.ts";
@@ -51,19 +51,18 @@ export class OperationRenderer implements Renderer, ViewerRenderer {
     return this.#isPersonal ? `${this.#context.viewer?.userId} ${this.#operation}` : this.#operation;
   }
 
-  async render(batch: RoomBatch): Promise<Rendered> {
+  async render(value: object, facts: SharedFacts = {}): Promise<Rendered> {
     if (this.#isPersonal) {
-      const body = await this.renderForViewer(batch);
+      const body = await this.renderForViewer(value);
       return { size: body.length, bodyFor: () => body };
     }
     // Learned in another room: this group is still shared, and must not see through the eyes of one of its members.
     if (this.#plan.isPersonal) throw new NeedsViewer();
-    return await this.#renderForAll(batch);
+    return await this.#renderForAll(value, new SharedContext(this.app, facts));
   }
 
-  async #renderForAll(batch: RoomBatch): Promise<Rendered> {
-    const context = new SharedContext(this.app);
-    const result = await this.#execute(batch, context);
+  async #renderForAll(value: object, context: SharedContext): Promise<Rendered> {
+    const result = await this.#execute(value, context);
     if (context.neededViewer) {
       this.#plan.isPersonal = true;
       throw new NeedsViewer();
@@ -79,9 +78,9 @@ export class OperationRenderer implements Renderer, ViewerRenderer {
     return stringify(result);
   }
 
-  async #execute(batch: object, context: Context): Promise<ExecutionResult> {
+  async #execute(value: object, context: Context): Promise<ExecutionResult> {
     this.app.metrics.liveExecutions.inc();
-    const result = await executeSubscriptionEvent({ ...this.args, rootValue: batch, contextValue: context });
+    const result = await executeSubscriptionEvent({ ...this.args, rootValue: value, contextValue: context });
     // While the database is away the events must wait, not arrive as errors.
     const away = result.errors?.map(rootCause).find(isAway);
     if (away) throw away;

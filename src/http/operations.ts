@@ -48,9 +48,14 @@ export class OperationContext extends ViewerContext {
 
   constructor(
     app: App,
-    from: { readonly viewer: Viewer | null; readonly ipAddress: string | null; readonly refusal?: AppError | null },
+    from: {
+      readonly viewer: Viewer | null;
+      readonly ipAddress: string | null;
+      readonly signal: AbortSignal;
+      readonly refusal?: AppError | null;
+    },
   ) {
-    super(app, from.viewer, from.ipAddress);
+    super(app, from.viewer, from.ipAddress, from.signal);
     this.refusal = from.refusal ?? null;
   }
 }

@@ -1,5 +1,6 @@
 /** The HTTP server: routes, health, and an orderly end. */
 import type { GraphQLSchema } from "graphql";
+import { checkDatabase } from "../admin/status.ts";
 import type { App } from "../app.ts";
 import { StartError } from "../errors.ts";
 import { createAddressReader } from "./addresses.ts";
@@ -7,9 +8,6 @@ import { Connections } from "./connections.ts";
 import { createGraphQLHandler, type GraphiQLStart } from "./graphql.ts";
 import { createOperations } from "./operations.ts";
 import { createSockets } from "./sockets.ts";
-
-/** Milliseconds until a database that does not answer counts as down. */
-const READY_TIMEOUT_MS = 2_000;
 
 export interface RunningServer extends AsyncDisposable {
   readonly port: number;
@@ -78,16 +76,9 @@ function listen(app: App, route: Deno.ServeHandler<Deno.NetAddr>): Deno.HttpServ
 }
 
 async function readiness(app: App, connections: Connections): Promise<Response> {
-  const isUp = connections.isDraining ? false : await isDatabaseUp(app);
+  const isUp = !connections.isDraining && (await checkDatabase(app)).status !== "DOWN";
   const status = connections.isDraining ? "draining" : isUp ? "ready" : "database away";
   return Response.json({ status }, { status: isUp ? 200 : 503 });
-}
-
-async function isDatabaseUp(app: App): Promise<boolean> {
-  const { promise: timeout, resolve } = Promise.withResolvers<boolean>();
-  const timer = setTimeout(() => resolve(false), READY_TIMEOUT_MS);
-  const answer = app.sql`select 1`.then(() => true, () => false);
-  return await Promise.race([answer, timeout]).finally(() => clearTimeout(timer));
 }
 
 async function shutDown(app: App, server: Deno.HttpServer, connections: Connections): Promise<void> {

@@ -6,9 +6,11 @@ import type { ExecutionArgs, ExecutionResult } from "graphql";
 import { GRAPHQL_TRANSPORT_WS_PROTOCOL, makeServer, type Server } from "graphql-ws";
 import type { App } from "../app.ts";
 import { watchSession } from "../auth/revocations.ts";
+import { noteSessionUse } from "../auth/session_use.ts";
 import type { Viewer } from "../auth/viewer.ts";
 import { authenticate } from "../context.ts";
 import { AppError } from "../errors.ts";
+import { presence } from "../live/presence.ts";
 import type { Connections } from "./connections.ts";
 import { isAllowedOrigin } from "./origins.ts";
 import { type LiveOperation, OperationContext, type Operations } from "./operations.ts";
@@ -122,6 +124,7 @@ class SocketConnection {
   readonly #cleanUp = new DisposableStack();
   readonly #places = new DisposableStack();
   readonly #gone = Promise.withResolvers<void>();
+  readonly #closing = new AbortController();
 
   constructor(
     private readonly app: App,
@@ -179,12 +182,15 @@ class SocketConnection {
       return false;
     }
     this.#viewer = viewer;
+    this.#cleanUp.defer(this.app.once(presence).arrive(viewer.userId));
     this.#cleanUp.defer(watchSession(this.app, viewer, () => this.close("forbidden")));
     return true;
   }
 
   newContext(): OperationContext {
-    return new OperationContext(this.app, { viewer: this.#viewer, ipAddress: this.ipAddress });
+    if (this.#viewer) noteSessionUse(this.app, this.#viewer, this.ipAddress);
+    const { signal } = this.#closing;
+    return new OperationContext(this.app, { viewer: this.#viewer, ipAddress: this.ipAddress, signal });
   }
 
   send(text: string): void {
@@ -245,6 +251,7 @@ class SocketConnection {
 
   #finish(): void {
     this.#isClosed = true;
+    this.#closing.abort();
     this.#cleanUp.dispose();
   }
 }

@@ -31,8 +31,14 @@ export interface Rendered {
 export interface Renderer {
   /** Followers with the same key are served by the same executions. May change once `render` has thrown `NeedsViewer`. */
   key(): string;
-  /** Throws `NeedsViewer` when the operation cannot be executed for several viewers at once. */
-  render(batch: RoomBatch): Promise<Rendered>;
+  /** Executes and encodes the value once for many. Throws `NeedsViewer` where the operation does not allow that. */
+  render(value: object, facts?: SharedFacts): Promise<Rendered>;
+}
+
+/** What holds for every reader of a shared execution, so that nobody needs to be asked. */
+export interface SharedFacts {
+  /** Who types in a room: none of the readers, and nobody that one of them must not see. */
+  readonly typing?: { readonly roomId: string; readonly userIds: readonly string[] };
 }
 
 export class NeedsViewer extends Error {
@@ -40,7 +46,7 @@ export class NeedsViewer extends Error {
 }
 
 export interface Follower {
-  /** Facts about the reader. The role is that of `readerSeq` and follows the events after it. */
+  /** Facts about the reader. Role and mute are those of `readerSeq` and follow the events after it. */
   reader: Reader;
   readonly readerSeq: number;
   /** A removal of the reader that is older than this belongs to an earlier membership. */
@@ -277,7 +283,13 @@ export class Group {
 
 function readerAfter({ reader, readerSeq }: Follower, event: LiveEvent): Reader {
   const isOwn = event.kind === "MEMBER_UPDATED" && event.subjectId === reader.userId && event.seq > readerSeq;
-  return isOwn ? { ...reader, role: event.data?.role ?? reader.role } : reader;
+  if (!isOwn) return reader;
+  const { role = reader.role, mutedUntil = reader.mutedUntil } = event.data ?? {};
+  return {
+    ...reader,
+    role,
+    mutedUntil: mutedUntil === null ? null : new Date(mutedUntil),
+  };
 }
 
 function isRemovalOf({ reader, joinedSeq }: Follower, event: LiveEvent): boolean {

@@ -2,10 +2,8 @@
 import type { App } from "../app.ts";
 import type { Viewer } from "../auth/viewer.ts";
 import { type EventCursor, parseEventCursor } from "../lib/event_cursors.ts";
-import { noSuchRoom, requireMember } from "../rooms/members.ts";
-import { liveBlocks } from "./blocks.ts";
 import type { Follower, Renderer, RoomBatch } from "./fanout.ts";
-import { type Attachment, liveRooms } from "./live_rooms.ts";
+import { holdRoom, type RoomHold } from "./room_holds.ts";
 import type { RoomStream } from "./room_stream.ts";
 import { type EndReason, LiveSubscription, type Sink } from "./subscriptions.ts";
 
@@ -22,7 +20,7 @@ export class RoomSubscription extends LiveSubscription<RoomBatch, Renderer> {
 
   constructor(
     private readonly app: App,
-    private readonly hold: { readonly attachment: Attachment; readonly release: () => void },
+    private readonly hold: Pick<RoomHold, "attachment" | "release">,
     private readonly from: Omit<Follower, "renderer" | "sink">,
   ) {
     super();
@@ -51,44 +49,25 @@ export class RoomSubscription extends LiveSubscription<RoomBatch, Renderer> {
 export async function followRoom(app: App, viewer: Viewer, { roomId, after }: FollowInput): Promise<RoomSubscription> {
   await app.limits.take("subscribe", viewer.userId);
   const cursor = after === null || after === undefined ? null : parseEventCursor(after);
-  const attachment = roomId === null ? null : await app.once(liveRooms).attach(roomId);
-  if (attachment === null) throw noSuchRoom();
-  const blocks = app.once(liveBlocks).watch(viewer.userId);
-  const release = () => {
-    attachment.leave();
-    blocks.release();
-  };
+  const hold = await holdRoom(app, viewer, { roomId, cursor });
   try {
-    await blocks.loaded;
-    const { stream } = attachment;
-    // Another node may have told the client of an event whose hint has not come here yet.
-    if (cursor !== null && cursor.seq > stream.head) await stream.refresh();
-    // Taken before the membership is read: a removal that the query did not see yet has a higher number.
-    const head = stream.head;
-    const member = await requireMember(app, viewer, roomId);
-    const { first, seq } = await findStart(stream, { cursor, head });
-    const { userId, role } = member;
-    return new RoomSubscription(app, { attachment, release }, {
-      // Whoever appears in the room shares it with the reader.
-      reader: { userId, role, relationTo: (other) => ({ sharesRoom: true, ...blocks.with(other) }) },
-      readerSeq: head,
-      joinedSeq: member.joinedSeq,
-      first,
-      cursor: seq,
-    });
+    const { member, head, reader } = hold;
+    const { first, seq } = await findStart(hold.attachment.stream, { cursor, head });
+    const from = { reader, readerSeq: head, joinedSeq: member.joinedSeq, first, cursor: seq };
+    return new RoomSubscription(app, hold, from);
   } catch (error) {
-    release();
+    hold.release();
     throw error;
   }
 }
 
-interface Start {
+export interface Start {
   readonly first: RoomBatch | null;
   readonly seq: number;
 }
 
 /** Where the stream begins: after the cursor, or at the head with a resync event if the cursor can't be honoured. */
-async function findStart(
+export async function findStart(
   stream: RoomStream,
   { cursor, head }: { readonly cursor: EventCursor | null; readonly head: number },
 ): Promise<Start> {

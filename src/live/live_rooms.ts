@@ -1,7 +1,7 @@
 /** All rooms that somebody on this node follows: opens and closes their streams, and finds what no hint told of. */
 import type { App } from "../app.ts";
 import { type Follower, Group } from "./fanout.ts";
-import { RoomStream } from "./room_stream.ts";
+import { type OnAppend, RoomStream } from "./room_stream.ts";
 
 /** How often the heads of all followed rooms are compared with the database: the bound on a lost hint. */
 const SWEEP_MS = 5_000;
@@ -11,6 +11,7 @@ const TEND_MS = 100;
 interface LiveRoom {
   readonly stream: Promise<RoomStream | null>;
   readonly groups: Map<string, Group>;
+  readonly listeners: Set<OnAppend>;
   /** Followers, and callers on their way to become one. */
   users: number;
 }
@@ -24,6 +25,8 @@ export interface Attachment {
   readonly stream: RoomStream;
   /** Begins to serve the follower. */
   join(follower: Follower): void;
+  /** Calls the listener with new events, in order, until the returned function or `leave` is called. */
+  listen(listener: OnAppend): () => void;
   /** Lets go; the follower gets nothing any more. Idempotent. */
   leave(): void;
 }
@@ -52,15 +55,26 @@ export class LiveRooms implements AsyncDisposable {
         return null;
       }
       let joined: Follower | null = null;
+      const own = new Set<OnAppend>();
+      const listen = (listener: OnAppend) => {
+        const heard: OnAppend = (events) => listener(events); // listening twice, one is told twice
+        own.add(heard);
+        room.listeners.add(heard);
+        return () => {
+          own.delete(heard);
+          room.listeners.delete(heard);
+        };
+      };
       const leave = () => {
         if (joined) { for (const group of room.groups.values()) group.delete(joined); }
+        for (const heard of own) room.listeners.delete(heard);
         release();
       };
       const join = (follower: Follower) => {
         joined = follower;
         this.#join(room, stream, follower);
       };
-      return { stream, join, leave };
+      return { stream, join, listen, leave };
     } catch (error) {
       release();
       throw error;
@@ -76,10 +90,12 @@ export class LiveRooms implements AsyncDisposable {
 
   #open(roomId: string): LiveRoom {
     const groups = new Map<string, Group>();
-    const advance = () => {
+    const listeners = new Set<OnAppend>();
+    const onAppend: OnAppend = (events) => {
       for (const group of groups.values()) group.advance();
+      for (const listener of listeners) listener(events);
     };
-    const room = { stream: RoomStream.open(this.app, roomId, advance), groups, users: 0 };
+    const room = { stream: RoomStream.open(this.app, roomId, onAppend), groups, listeners, users: 0 };
     this.#rooms.set(roomId, room);
     return room;
   }

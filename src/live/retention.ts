@@ -1,13 +1,19 @@
-/** The room log is kept for a while, not for ever: what is older is cut, and a cursor from before gets a resync. */
+/** The logs are kept for a while, not for ever: what is older is cut, and a cursor from before gets a resync. Deleted rooms go
+ * with them. */
 import type { App } from "../app.ts";
+import { purgeRooms } from "../rooms/deletions.ts";
 
 const INTERVAL_MS = 3_600_000;
 /** Rows of one statement, so that it holds no lock for long. */
 const ROWS_MAX = 10_000;
 
 export function keepRetention(app: App): AsyncDisposable {
-  app.background(cutLogs(app));
-  const timer = setInterval(() => app.background(cutLogs(app)), INTERVAL_MS);
+  const clean = () => {
+    app.background(cutLogs(app));
+    app.background(purgeRooms(app));
+  };
+  clean();
+  const timer = setInterval(clean, INTERVAL_MS);
   return {
     [Symbol.asyncDispose]() {
       clearInterval(timer);
@@ -16,17 +22,21 @@ export function keepRetention(app: App): AsyncDisposable {
   };
 }
 
-/** Deletes events older than the retention and returns how many. Messages stay: they are not in the log. */
+/** Deletes events older than the retention and returns how many. What they are about stays: it is not in the logs. */
 export async function cutLogs(app: App): Promise<number> {
+  return await cutLog(app, "room_events", "room_id") + await cutLog(app, "viewer_events", "user_id");
+}
+
+async function cutLog({ sql, config }: App, log: "room_events" | "viewer_events", owner: string): Promise<number> {
   let total = 0;
   while (true) {
-    const { count } = await app.sql`
-      delete from room_events
+    const { count } = await sql`
+      delete from ${sql(log)}
       where ctid = any(array(
         select ctid
-        from room_events
-        where created_at < now() - make_interval(days => ${app.config.eventRetentionDays})
-        order by room_id, seq -- so that a log is only ever cut at its beginning
+        from ${sql(log)}
+        where created_at < now() - make_interval(days => ${config.eventRetentionDays})
+        order by ${sql(owner)}, seq -- so that a log is only ever cut at its beginning
         limit ${ROWS_MAX}
       ))`;
     total += count;

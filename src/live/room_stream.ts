@@ -20,6 +20,9 @@ export interface LiveEvent extends Omit<RoomEvent, "kind"> {
   readonly cursor: string;
 }
 
+/** Told of new events, oldest first, each once and none left out. */
+export type OnAppend = (events: readonly LiveEvent[]) => void;
+
 export class RoomStream {
   /** Seq of the newest event that is known together with all before it. */
   head = 0;
@@ -33,13 +36,13 @@ export class RoomStream {
   #detach = () => {};
   #closed = false;
 
-  private constructor(private readonly app: App, readonly roomId: string, private readonly onAppend: () => void) {
+  private constructor(private readonly app: App, readonly roomId: string, private readonly onAppend: OnAppend) {
     const fitting = Math.floor(BATCH_CHARACTERS_MAX / app.config.maxMessageLength);
     this.#batchMax = Math.min(BATCH_EVENTS_MAX, Math.max(1, fitting));
   }
 
   /** `null` when there is no such room. `onAppend` is called after `head` has moved. */
-  static async open(app: App, roomId: string, onAppend: () => void): Promise<RoomStream | null> {
+  static async open(app: App, roomId: string, onAppend: OnAppend): Promise<RoomStream | null> {
     const stream = new RoomStream(app, roomId, onAppend);
     // Attach before reading: an event between the two would be lost.
     stream.#detach = await app.bus.subscribe(roomTopic(roomId), (message) => stream.#hear(message));
@@ -113,7 +116,7 @@ export class RoomStream {
     const before = this.head;
     for (let next = this.#early.get(this.head + 1); next; next = this.#early.get(this.head + 1)) this.#append(next);
     for (const seq of this.#early.keys()) if (seq <= this.head) this.#early.delete(seq);
-    if (this.head > before) this.onAppend();
+    this.#tell(before);
     if (this.#announced > this.head && !this.#isFilling) {
       this.#isFilling = true;
       this.#filled = this.#fill();
@@ -133,7 +136,7 @@ export class RoomStream {
           this.#announced = this.head;
           this.#early.clear();
         }
-        if (this.head > before) this.onAppend();
+        this.#tell(before);
         this.#settle();
       }
     } finally {
@@ -158,6 +161,11 @@ export class RoomStream {
     this.head = event.seq;
     this.#tail.push(this.#locate(event));
     if (this.#tail.length > TAIL_EVENTS) this.#tail.shift();
+  }
+
+  // What is appended between two calls fits into the tail.
+  #tell(before: number): void {
+    if (this.head > before) this.onAppend(this.#tail.slice(before - this.head));
   }
 
   #locate(event: RoomEvent): LiveEvent {

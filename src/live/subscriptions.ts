@@ -46,44 +46,54 @@ export abstract class LiveSubscription<Value, Renderer> implements AsyncIterable
 
 /** Where a pulled subscription gets its values. What it holds back for a slow reader is a position or a set of ids, never a
  * queue of values. */
-export interface Source<Value extends object> {
+export interface Source<Value extends object, Renderer = ViewerRenderer> {
   /** The next value, `null` when there is none for now. Not called again before the last one was sent. */
   next(): Promise<Value | null>;
+  /** Executes and encodes a value. (Default: for the viewer alone) */
+  render?(renderer: Renderer, value: Value): Promise<string>;
   close(): void;
 }
 
 /** A stream of one viewer. Woken by a change, it takes values from its source until there are none, and waits while its
  * reader is behind. */
-export class PulledSubscription<Value extends object> extends LiveSubscription<Value, ViewerRenderer> {
-  readonly #source: Source<Value>;
+export class PulledSubscription<Value extends object, Renderer extends ViewerRenderer = ViewerRenderer>
+  extends LiveSubscription<Value, Renderer> {
+  readonly #source: Source<Value, Renderer>;
   readonly #stopped = Promise.withResolvers<void>();
   #deliver: ((value: Value) => Promise<boolean>) | null = null;
-  #end: (reason: EndReason) => void = () => {};
+  #end: (reason: EndReason) => void = (reason) => this.#endsWith = reason;
+  /** Why it is over before it has begun. */
+  #endsWith: EndReason | null = null;
   #isAwake = true;
   #isRunning = false;
   #isDone = false;
 
-  /** `open` is given the function that wakes the stream. */
-  constructor(private readonly app: App, open: (wake: () => void) => Source<Value>) {
+  /** `open` is given the functions that wake the stream and that end it. */
+  constructor(
+    private readonly app: App,
+    open: (wake: () => void, end: (reason: EndReason) => void) => Source<Value, Renderer>,
+  ) {
     super();
     app.metrics.followers.inc();
-    this.#source = open(() => this.#wake());
+    this.#source = open(() => this.#wake(), (reason) => this.#end(reason));
   }
 
-  start(renderer: ViewerRenderer, sink: Sink): void {
+  start(renderer: Renderer, sink: Sink): void {
     if (this.#isDone || this.#deliver !== null) return;
     this.#end = (reason) => {
       if (this.#isDone) return;
       this.cancel();
       sink.end(reason);
     };
+    const render = (value: Value) => this.#source.render?.(renderer, value) ?? renderer.renderForViewer(value);
     this.#deliver = async (value) => {
-      const body = await renderer.renderForViewer(value);
-      if (!await this.#untilTaken(sink)) return false;
+      const body = await render(value);
+      if (!await this.#untilTaken(sink) || this.#isDone) return false;
       sink.send(body);
       this.app.metrics.liveDeliveries.inc();
       return true;
     };
+    if (this.#endsWith !== null) return this.#end(this.#endsWith);
     this.#wake();
   }
 

@@ -2,19 +2,21 @@
 import { type Client, createClient } from "graphql-ws";
 import type { Any, Person, TestApp, TestRoom } from "./app.ts";
 
-export const ROOM_EVENTS = `subscription ($roomId: ID!, $after: String) {
-  roomEvents(roomId: $roomId, after: $after) {
+/** What tests look at in a batch of a room's events. */
+export const EVENTS = `
+  cursor
+  events {
+    __typename
     cursor
-    events {
-      __typename
-      cursor
-      ... on MessageSentEvent { message { id content author { username } } }
-      ... on MessageEditedEvent { message { id content } }
-      ... on MessageDeletedEvent { message { id content deletedAt } }
-      ... on MemberJoinedEvent { member { id user { username } } }
-      ... on MemberRemovedEvent { removedMemberId reason user { username } }
-    }
-  }
+    ... on MessageSentEvent { message { id content author { username } } }
+    ... on MessageEditedEvent { message { id content } }
+    ... on MessageDeletedEvent { message { id content deletedAt } }
+    ... on MemberJoinedEvent { member { id user { username } } }
+    ... on MemberRemovedEvent { removedMemberId reason user { username } }
+  }`;
+
+export const ROOM_EVENTS = `subscription ($roomId: ID!, $after: String) {
+  roomEvents(roomId: $roomId, after: $after) { ${EVENTS} }
 }`;
 
 export interface Batch {

@@ -1,0 +1,169 @@
+/** Promises of the stream that tells one person of everything that concerns them, in any room and outside of rooms. */
+import { strict as assert } from "node:assert";
+import { type Any, type Person, startApp, type TestApp } from "./support/app.ts";
+import { done } from "./support/mutations.ts";
+import { RawSocket } from "./support/sockets.ts";
+import { Subscription } from "./support/subscriptions.ts";
+import { codesOf } from "./support/transports.ts";
+
+const VIEWER_EVENTS = `subscription ($after: String) {
+  viewerEvents(after: $after) {
+    cursor
+    events {
+      __typename
+      cursor
+      ... on RoomAddedEvent { room { id } roomEdge { cursor node { id title } } }
+      ... on RoomRemovedEvent { removedRoomId reason }
+      ... on RoomActivityEvent { room { id title viewerUnreadCount lastMessage { content } } viewer { unreadCount } }
+      ... on NotificationCreatedEvent { notification { kind } viewer { unreadNotificationCount } }
+      ... on ViewerUpdatedEvent { viewer { id } }
+    }
+  }
+}`;
+
+Deno.test("a person hears of rooms that come and go, and of the news in them, on every device", async () => {
+  await using app = await startApp();
+  const [alice, bob] = [await app.signUp("alice"), await app.signUp("bob")];
+  await using phone = await follow(app, bob);
+  await using laptop = await follow(app, bob);
+  for (const device of [phone, laptop]) assert.deepEqual((await device.next()).events, []);
+
+  const room = await app.makeRoom(alice, bob);
+  await app.send(alice, room, "Hello");
+  for (const device of [phone, laptop]) {
+    const [added] = await eventsUntil(device, "RoomAddedEvent");
+    assert.equal(added.room.id, room.id);
+    assert.equal(added.roomEdge.node.id, room.id);
+    const news = (await newsUntil(device, ({ viewerUnreadCount }) => viewerUnreadCount === 1)).at(-1);
+    assert.deepEqual([news.room.lastMessage.content, news.viewer.unreadCount], ["Hello", 1]);
+  }
+
+  await done(app, "kickMember", { roomId: room.id, userId: bob.id }, alice);
+  await app.send(alice, room, "Behind his back");
+  const other = await app.makeRoom(alice, bob);
+  for (const device of [phone, laptop]) {
+    const events = await eventsUntil(device, "RoomAddedEvent");
+    const removed = events.filter(({ __typename }) => __typename === "RoomRemovedEvent");
+    assert.deepEqual(removed.map(({ removedRoomId, reason }) => [removedRoomId, reason]), [[room.id, "KICKED"]]);
+    const told = events.slice(events.indexOf(removed[0])).filter(({ room: about }) => about?.id === room.id);
+    assert.deepEqual(told, [], "nothing of a room after the removal from it");
+    assert.equal(events.at(-1).room.id, other.id);
+  }
+});
+
+Deno.test("one who was away hears what was missed: each event once, in order, and one news for each room", async () => {
+  await using app = await startApp();
+  const [alice, bob] = [await app.signUp("alice"), await app.signUp("bob")];
+  const busy = await app.makeRoom(alice, bob);
+  const { viewer: { eventCursor } } = await app.run("{ viewer { eventCursor } }", {}, bob);
+  const rooms = [await app.makeRoom(alice, bob), await app.makeRoom(alice, bob), await app.makeRoom(alice, bob)];
+  for (let count = 1; count <= 5; count++) await app.send(alice, busy, `message ${count}`);
+  await done(app, "leaveRoom", { roomId: rooms[1]?.id }, bob);
+
+  await using stream = await follow(app, bob, eventCursor);
+  const batches = await stream.until((batch) => hasNewsOf(batch, busy.id));
+  const events = batches.flatMap((batch) => batch.events);
+  const log = events.filter(({ __typename }) => __typename !== "RoomActivityEvent");
+  // The room that was left meanwhile is not told of as one that came.
+  assert.deepEqual(log.map(({ room, removedRoomId }) => room?.id ?? removedRoomId), [
+    rooms[0]?.id,
+    rooms[2]?.id,
+    rooms[1]?.id,
+  ]);
+  const news = events.filter(({ __typename }) => __typename === "RoomActivityEvent");
+  assert.equal(news.filter(({ room }) => room.id === busy.id).length, 1);
+  assert.equal(news.find(({ room }) => room.id === busy.id).room.viewerUnreadCount, 5);
+
+  for (const { cursor } of log.slice(0, -1)) {
+    await using again = await follow(app, bob, cursor);
+    const rest = (await again.until((batch) => hasNewsOf(batch, busy.id))).flatMap((batch) => batch.events)
+      .filter(({ __typename }) => __typename !== "RoomActivityEvent");
+    assert.deepEqual(
+      rest.map((event) => event.cursor),
+      log.slice(log.findIndex((each) => each.cursor === cursor) + 1)
+        .map((event) => event.cursor),
+    );
+  }
+});
+
+Deno.test("a busy room is news once a second at most, and the last news says how it is", async () => {
+  await using app = await startApp();
+  const [alice, bob] = [await app.signUp("alice"), await app.signUp("bob")];
+  const room = await app.makeRoom(alice, bob);
+  await using stream = await follow(app, bob);
+  await stream.next();
+  const count = 60;
+  await Promise.all(Array.from({ length: count }, (_, index) => app.send(alice, room, `message ${index}`)));
+  const news = await newsUntil(stream, ({ viewerUnreadCount }) => viewerUnreadCount === count);
+  assert.ok(news.length <= count / 2, `${news.length} news of ${count} messages`);
+  assert.equal(news.at(-1).viewer.unreadCount, count);
+});
+
+Deno.test("what no hint told of is found all the same", async () => {
+  await using app = await startApp();
+  const [alice, bob] = [await app.signUp("alice"), await app.signUp("bob")];
+  const room = await app.makeRoom(alice, bob);
+  await using stream = await follow(app, bob);
+  await stream.next();
+  const publish = app.app.bus.publish;
+  app.app.bus.publish = () => {}; // every hint is lost
+  const other = await app.makeRoom(alice, bob);
+  await app.send(alice, room, "Do you hear me?");
+  app.app.bus.publish = publish;
+  const seen = new Set<string>();
+  while (!seen.has(room.id) || !seen.has(other.id)) {
+    for (const event of (await stream.next()).events) seen.add(event.room.id);
+  }
+});
+
+Deno.test("a cursor that can't be honoured gets a resync, and garbage an error", async () => {
+  await using app = await startApp();
+  const [alice, bob] = [await app.signUp("alice"), await app.signUp("bob")];
+  const cursorOf = async (person: Person) =>
+    (await app.run("{ viewer { eventCursor } }", {}, person)).viewer.eventCursor;
+  const [own, foreign] = [await cursorOf(alice), await cursorOf(bob)];
+  const [epoch, seq, announcement, xid] = own.split(".");
+  const cursors = [
+    foreign,
+    [epoch, Number(seq) + 1, announcement, xid].join("."),
+    [epoch, seq, Number(announcement) + 1, xid].join("."),
+    [epoch, seq, announcement, BigInt(xid) + 1_000_000n].join("."),
+  ];
+  for (const after of cursors) {
+    await using stream = await follow(app, alice, after);
+    const { cursor, events } = await stream.next();
+    assert.deepEqual(events.map(({ __typename }: Any) => __typename), ["ViewerResyncEvent"], after);
+    await using again = await follow(app, alice, cursor);
+    assert.deepEqual((await again.next()).events, []);
+  }
+  for (
+    const after of ["", "nonsense", `${own}0x`, `${epoch}.${seq}`, [epoch, seq, announcement, "9".repeat(19)].join(".")]
+  ) {
+    assert.deepEqual(await refusedWith(app, alice, after), [["BAD_USER_INPUT"]], after);
+  }
+  assert.deepEqual(await refusedWith(app, null, null), [["UNAUTHENTICATED"]]);
+});
+
+function follow(app: TestApp, as: Person, after: string | null = null): Promise<Subscription> {
+  return Promise.resolve(new Subscription(app, as, { query: VIEWER_EVENTS, variables: { after } }));
+}
+
+async function refusedWith(app: TestApp, as: Person | null, after: string | null) {
+  await using socket = as ? await RawSocket.signIn(app, as) : await RawSocket.connect(app);
+  return codesOf(await socket.ask(VIEWER_EVENTS, { after }));
+}
+
+async function eventsUntil(stream: Subscription, typename: string): Promise<Any[]> {
+  const batches = await stream.until(({ events }) => events.some(({ __typename }: Any) => __typename === typename));
+  return batches.flatMap(({ events }) => events);
+}
+
+/** News of rooms until one of a room for which `isLast` holds. */
+async function newsUntil(stream: Subscription, isLast: (room: Any) => boolean): Promise<Any[]> {
+  const batches = await stream.until(({ events }) => events.some(({ room }: Any) => room && isLast(room)));
+  return batches.flatMap(({ events }) => events).filter(({ __typename }) => __typename === "RoomActivityEvent");
+}
+
+function hasNewsOf({ events }: Any, roomId: string): boolean {
+  return events.some(({ __typename, room }: Any) => __typename === "RoomActivityEvent" && room.id === roomId);
+}
