@@ -1,0 +1,109 @@
+/** The operations of a chat client, one for each screen: every one is answered, and asks the database no more often than is
+ * written here, however much there is to show. */
+import { strict as assert } from "node:assert";
+import { type Any, type Person, startApp, type TestApp } from "./support/app.ts";
+import { kindOf, operation, OPERATION_NAMES } from "./support/operations.ts";
+import { seedChat, type SeededChat } from "./support/seeds.ts";
+import { RawSocket } from "./support/sockets.ts";
+
+/** SQL statements that a screen may cost, and what it asks for. */
+interface ScreenCost {
+  readonly statements: number;
+  readonly variables?: (chat: SeededChat) => object;
+}
+
+const SCREENS: Readonly<Record<string, ScreenCost>> = {
+  AppBoot: { statements: 15 },
+  RoomScreen: { statements: 12, variables: ({ room }) => ({ id: room.id }) },
+  OlderMessages: {
+    statements: 12,
+    variables: ({ room }) => ({ id: room.id, before: room.cursor.replace(/\d+$/, "40") }),
+  },
+  JumpToMessage: { statements: 12, variables: ({ room, messageId }) => ({ id: room.id, messageId }) },
+  Thread: { statements: 12, variables: ({ rootId }) => ({ id: rootId }) },
+  MembersPanel: { statements: 6, variables: ({ room }) => ({ id: room.id }) },
+  FilesPanel: { statements: 3, variables: ({ room }) => ({ id: room.id }) },
+  Browse: { statements: 4, variables: () => ({ search: "Room" }) },
+  Search: { statements: 6, variables: () => ({ q: "message" }) },
+  Settings: { statements: 6 },
+  SendMessage: { statements: 12, variables: ({ room }) => ({ input: { roomId: room.id, content: "Hello" } }) },
+  Login: { statements: 5, variables: ({ alice }) => ({ input: { login: alice.username, password: alice.password } }) },
+  Refresh: { statements: 2, variables: ({ alice }) => ({ input: { refreshToken: alice.refreshToken } }) },
+  Read: { statements: 8, variables: ({ room }) => ({ input: { roomId: room.id } }) },
+};
+
+/** Streams, whose first value is looked at. */
+const STREAMS: Readonly<Record<string, (chat: SeededChat) => object>> = {
+  ViewerEvents: () => ({}),
+  RoomEvents: ({ room }) => ({ roomId: room.id, after: room.cursor }),
+  RoomTyping: ({ room }) => ({ roomId: room.id }),
+};
+
+/** Nothing can be uploaded yet. */
+const NOT_BUILT_YET = ["Upload"];
+/** Says nothing until somebody comes or goes. */
+const SILENT = ["RoomPresence"];
+
+Deno.test("every screen is answered within its bound of statements, with 10 messages as with 60", async (t) => {
+  await using app = await startApp();
+  const [small, large] = [await seedChat(app, { messages: 10 }), await seedChat(app, { messages: 60 })];
+  for (const [name, { statements, variables = () => ({}) }] of Object.entries(SCREENS)) {
+    await t.step(`${name}: ${statements}`, async () => {
+      const [few, many] = [
+        await countStatements(app, () => answer(app, { name, variables: variables(small), as: small.alice })),
+        await countStatements(app, () => answer(app, { name, variables: variables(large), as: large.alice })),
+      ];
+      assert.ok(many <= statements, `${name} took ${many} statements`);
+      assert.ok(many <= few + 1, `${name} took ${few} statements for little and ${many} for much`);
+    });
+  }
+});
+
+Deno.test("every stream of a screen begins", async (t) => {
+  await using app = await startApp();
+  const chat = await seedChat(app, { messages: 10 });
+  for (const [name, variables] of Object.entries(STREAMS)) {
+    await t.step(name, async () => {
+      await using socket = await RawSocket.signIn(app, chat.alice);
+      socket.subscribe("1", operation(name), variables(chat));
+      const { type, payload } = await socket.next("1");
+      assert.equal(type, "next", JSON.stringify(payload));
+      assert.equal(payload.errors, undefined);
+    });
+  }
+});
+
+Deno.test("no operation is left out", () => {
+  const known = [...Object.keys(SCREENS), ...Object.keys(STREAMS), ...NOT_BUILT_YET, ...SILENT];
+  assert.deepEqual([...OPERATION_NAMES].sort(), known.sort());
+  assert.deepEqual(Object.keys(STREAMS).filter((name) => kindOf(name) !== "subscription"), []);
+});
+
+interface Screen {
+  readonly name: string;
+  readonly variables: object;
+  readonly as: Person;
+}
+
+async function answer(app: TestApp, { name, variables, as }: Screen): Promise<Any> {
+  const { body } = await app.post({ query: operation(name), variables }, name === "Login" ? undefined : as);
+  assert.equal(body.errors, undefined, JSON.stringify(body.errors));
+  for (const value of Object.values<Any>(body.data)) {
+    assert.notEqual(value, null);
+    assert.deepEqual(value.errors ?? [], []);
+  }
+}
+
+/** What the server does by itself, and new connections, also cost statements now and then: the least of so many turns counts. */
+const TURNS = 4;
+
+async function countStatements({ app: { metrics } }: TestApp, act: () => Promise<unknown>): Promise<number> {
+  const count = async () => (await metrics.sqlStatements.get()).values[0]?.value ?? 0;
+  let least = Infinity;
+  for (let turn = 0; turn < TURNS; turn++) {
+    const before = await count();
+    await act();
+    least = Math.min(least, await count() - before);
+  }
+  return least;
+}
