@@ -4,6 +4,7 @@ import { type Any, type Person, startApp, type TestApp, type TestRoom } from "./
 import { done, mutate } from "./support/mutations.ts";
 import { assertPages, PAGE, PAGE_ARGS, PAGE_VARIABLES, type PageVariables } from "./support/pages.ts";
 import { readLog } from "./support/rooms.ts";
+import { seededRandom } from "./support/random.ts";
 
 /** Reads of the list in the test: a reader with its filter. */
 function membersOf(app: TestApp, room: TestRoom, as: Person, filter: object = {}) {
@@ -108,14 +109,3 @@ Deno.test("the number of members is right, and no event is missing, after eight 
   assert.equal(memberCount, present.length);
   assert.deepEqual(present, [...isIn].filter(([, isPresent]) => isPresent).map(([id]) => id).toSorted());
 });
-
-/** Numbers from 0 to below 1, the same ones in every run (mulberry32). */
-function seededRandom(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}

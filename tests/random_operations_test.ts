@@ -5,6 +5,7 @@ import { findId } from "../src/lib/ids.ts";
 import { type Any, type Person, startApp, type TestApp } from "./support/app.ts";
 import { inTime } from "./support/eventually.ts";
 import { mutate } from "./support/mutations.ts";
+import { seededRandom } from "./support/random.ts";
 import { Subscription } from "./support/subscriptions.ts";
 
 const OPERATIONS = 10_000;
@@ -45,7 +46,7 @@ Deno.test(`after ${OPERATIONS} random operations by ${PEOPLE} people in ${ROOMS}
   await t.step(`seed ${seed}`, async () => {
     await Promise.all(
       people.map((person, index) =>
-        new Walker(app, { person, people, rooms, random: randomFrom(seed + index) }).walk(OPERATIONS / PEOPLE)
+        new Walker(app, { person, people, rooms, random: seededRandom(seed + index) }).walk(OPERATIONS / PEOPLE)
       ),
     );
     for (const person of people) {
@@ -217,15 +218,4 @@ function pick<T>(from: readonly T[], random: () => number): T {
   const found = from[Math.floor(random() * from.length)];
   if (found === undefined) throw new Error("Nothing to pick from");
   return found;
-}
-
-/** Numbers in [0, 1) that a seed brings again (mulberry32). */
-function randomFrom(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
 }

@@ -3,7 +3,9 @@ import { setAccountRole } from "../admin/accounts.ts";
 import type { App } from "../app.ts";
 import { register } from "../auth/accounts.ts";
 import { type SignedIn, startSession } from "../auth/sessions.ts";
+import { addReaction } from "../messages/reactions.ts";
 import { sendMessage } from "../messages/send.ts";
+import { openDirectRoom } from "../rooms/direct_rooms.ts";
 import { joinRoom } from "../rooms/join.ts";
 import { requireMember } from "../rooms/members.ts";
 import type { Room } from "../rooms/rooms.ts";
@@ -49,6 +51,17 @@ export async function seedDemo(app: App): Promise<void> {
   }
   await setAccountRole(app, PEOPLE[0][0], "ADMIN");
   for (const { draft, lines } of ROOMS) await seedRoom(app, people, { draft, lines });
+  await seedDirectRoom(app, people);
+}
+
+/** Bob writes to Alice alone, and mentions her. */
+async function seedDirectRoom(app: App, people: ReadonlyMap<string, SignedIn>): Promise<void> {
+  const [alice, bob] = [people.get("alice")?.viewer, people.get("bob")?.viewer];
+  if (alice === undefined || bob === undefined) return;
+  const room = await openDirectRoom(app, bob, [alice.userId]);
+  const content = "Hey @alice, this is between the two of us.";
+  const message = await sendMessage(app, await requireMember(app, bob, room.id), { content });
+  await addReaction(app, alice, { messageId: message.id, emoji: "👋" });
 }
 
 async function seedRoom(

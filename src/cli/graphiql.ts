@@ -16,7 +16,7 @@ export async function demoTabs(app: App): Promise<() => Promise<GraphiQLOptions>
       subscriptionsProtocol: "SSE", // over WebSocket, GraphiQL does not send headers
       // Not in the tabs: GraphiQL keeps those over a reload, when the token is long expired.
       additionalHeaders: { Authorization: `Bearer ${accessToken}` },
-      defaultTabs: [ROOM, follow(roomId), send(roomId), VIEWER].map((query) => ({ query })),
+      defaultTabs: [ROOM, follow(roomId), send(roomId), VIEWER, NEWS, SEARCH].map((query) => ({ query })),
     };
   };
 }
@@ -28,6 +28,8 @@ query Room {
     title
     topic
     memberCount
+    onlineMemberCount
+    viewerPermissions
     eventCursor
     messages(last: 20) {
       nodes {
@@ -36,6 +38,12 @@ query Room {
         createdAt
         author {
           displayName
+        }
+        replyCount
+        reactionGroups {
+          emoji
+          count
+          viewerHasReacted
         }
       }
       pageInfo {
@@ -98,6 +106,9 @@ const VIEWER = `# Who is signed in, and where.
 query Viewer {
   viewer {
     email
+    unreadCount
+    mentionCount
+    unreadNotificationCount
     user {
       id
       username
@@ -106,7 +117,9 @@ query Viewer {
     rooms {
       nodes {
         id
+        kind
         title
+        viewerUnreadCount
         lastMessage {
           content
         }
@@ -116,6 +129,56 @@ query Viewer {
       clientName
       isCurrent
       lastUsedAt
+    }
+  }
+}
+`;
+
+const NEWS =
+  `# Everything that concerns the viewer, in all rooms and on every device. Run it, then write to Alice as somebody else.
+subscription News {
+  viewerEvents {
+    cursor
+    events {
+      __typename
+      cursor
+      ... on RoomActivityEvent {
+        room {
+          title
+          viewerUnreadCount
+          lastMessage {
+            content
+          }
+        }
+      }
+      ... on NotificationCreatedEvent {
+        notification {
+          kind
+          actor {
+            displayName
+          }
+        }
+      }
+    }
+  }
+}
+`;
+
+const SEARCH =
+  `# Finds words in every script, "phrases", this or that, -not. The hit is between two marks, U+E000 and U+E001.
+query Search {
+  searchMessages(query: "missing or coffee") {
+    edges {
+      snippet
+      node {
+        id
+        room {
+          title
+        }
+        author {
+          displayName
+        }
+      }
     }
   }
 }
