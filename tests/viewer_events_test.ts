@@ -2,9 +2,11 @@
 import { strict as assert } from "node:assert";
 import { type Any, type Person, startApp, type TestApp } from "./support/app.ts";
 import { done } from "./support/mutations.ts";
+import { operation } from "./support/operations.ts";
 import { RawSocket } from "./support/sockets.ts";
 import { Subscription } from "./support/subscriptions.ts";
 import { codesOf } from "./support/transports.ts";
+import { invite, makeAdmin } from "./support/worlds.ts";
 
 const VIEWER_EVENTS = `subscription ($after: String) {
   viewerEvents(after: $after) {
@@ -84,6 +86,77 @@ Deno.test("one who was away hears what was missed: each event once, in order, an
         .map((event) => event.cursor),
     );
   }
+});
+
+Deno.test("invites, notifications, announcements, scheduled messages and changes of the account arrive as they happen", async () => {
+  await using app = await startApp();
+  const [alice, bob, carol] = [await app.signUp("alice"), await app.signUp("bob"), await app.signUp("carol")];
+  await makeAdmin(app, carol);
+  const shared = await app.makeRoom(alice, bob);
+  const { room } = await done(app, "createRoom", { kind: "PRIVATE", name: "Club" }, alice, "room { id }");
+  const { viewer: { eventCursor: after } } = await app.run("{ viewer { eventCursor } }", {}, bob);
+  await using stream = new Subscription(app, bob, { query: operation("ViewerEvents"), variables: { after } });
+  assert.deepEqual((await stream.next()).events, []);
+  const arrivals: Any[] = [];
+  const nextOf = async (typename: string): Promise<Any> => {
+    while (!arrivals.some(({ __typename }) => __typename === typename)) arrivals.push(...(await stream.next()).events);
+    return arrivals.splice(arrivals.findIndex(({ __typename }) => __typename === typename), 1)[0];
+  };
+
+  const inviteId = await invite(app, room, { by: alice, person: bob });
+  const { inviteEdge } = await nextOf("InviteUpdatedEvent");
+  assert.deepEqual([inviteEdge.node.id, inviteEdge.node.status, inviteEdge.node.room.title], [
+    inviteId,
+    "PENDING",
+    "Club",
+  ]);
+  const invited = await nextOf("NotificationCreatedEvent");
+  assert.deepEqual([invited.notification.kind, invited.viewer.unreadNotificationCount], ["INVITE", 1]);
+  await done(app, "revokeInvite", { inviteId }, alice);
+  assert.equal((await nextOf("InviteUpdatedEvent")).inviteEdge.node.status, "REVOKED");
+
+  await app.send(alice, shared, `Hello @${bob.username}`);
+  const mentioned = await nextOf("NotificationCreatedEvent");
+  assert.deepEqual([mentioned.notification.kind, mentioned.viewer.unreadNotificationCount], ["MENTION", 2]);
+
+  const news = { audience: { userIds: [bob.id] }, title: "News", content: "All is well" };
+  const { announcement } = await done(app, "publishAnnouncement", news, carol, "announcement { id }");
+  const { announcementEdge } = await nextOf("AnnouncementPublishedEvent");
+  assert.deepEqual([announcementEdge.node.id, announcementEdge.node.title], [announcement.id, "News"]);
+  const announced = await nextOf("NotificationCreatedEvent");
+  assert.deepEqual([announced.notification.kind, announced.viewer.unreadNotificationCount], ["ANNOUNCEMENT", 3]);
+  await done(app, "publishAnnouncement", { ...news, audience: { userIds: [alice.id] } }, carol);
+  await done(app, "retractAnnouncement", { announcementId: announcement.id }, carol);
+  assert.equal((await nextOf("AnnouncementRetractedEvent")).deletedAnnouncementId, announcement.id);
+
+  const sendAt = new Date(Date.now() + 3_600_000).toISOString();
+  const later = { roomId: shared.id, content: "later", sendAt };
+  const { scheduledMessage } = await done(app, "scheduleMessage", later, bob, "scheduledMessage { id }");
+  const { scheduledMessage: told } = await nextOf("ScheduledMessageUpdatedEvent");
+  assert.deepEqual(told, { ...told, id: scheduledMessage.id, status: "PENDING", sendAt });
+
+  await done(app, "markNotificationsRead", {}, bob); // on another device
+  await nextOf("ViewerUpdatedEvent");
+  assert.equal((await app.run("{ viewer { unreadNotificationCount } }", {}, bob)).viewer.unreadNotificationCount, 0);
+  assert.ok(
+    !arrivals.some(({ __typename }) => __typename.startsWith("Announcement")),
+    "what is for others is not told",
+  );
+
+  await using again = new Subscription(app, bob, { query: operation("ViewerEvents"), variables: { after } });
+  const replayed = (await again.until(({ events }) => events.at(-1)?.__typename === "RoomActivityEvent"))
+    .flatMap(({ events }) => events.map(({ __typename }: Any) => __typename));
+  // The first announcement was taken back: only that is told.
+  assert.deepEqual(replayed, [
+    "InviteUpdatedEvent",
+    "NotificationCreatedEvent",
+    "InviteUpdatedEvent",
+    "NotificationCreatedEvent",
+    "ScheduledMessageUpdatedEvent",
+    "ViewerUpdatedEvent",
+    "AnnouncementRetractedEvent",
+    "RoomActivityEvent",
+  ]);
 });
 
 Deno.test("a busy room is news once a second at most, and the last news says how it is", async () => {
