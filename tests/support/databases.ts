@@ -33,7 +33,7 @@ export async function createEmbedded(): Promise<TestDatabase> {
 async function createOnServer(url: string): Promise<TestDatabase> {
   const template = await serverTemplate(url);
   const name = `parley_${crypto.randomUUID().replaceAll("-", "")}`;
-  await asAdmin(url, (sql) => sql.unsafe(`create database ${name} template ${template}`));
+  await withSql({ url }, (sql) => sql.unsafe(`create database ${name} template ${template}`));
   const dataDir = await Deno.makeTempDir({ prefix: "parley-" });
   return {
     config: {
@@ -42,10 +42,20 @@ async function createOnServer(url: string): Promise<TestDatabase> {
       JWT_SECRET: "a secret for tests, 32 bytes or more",
     },
     async [Symbol.asyncDispose]() {
-      await asAdmin(url, (sql) => sql.unsafe(`drop database ${name} with (force)`));
+      await withSql({ url }, (sql) => sql.unsafe(`drop database ${name} with (force)`));
       await Deno.remove(dataDir, { recursive: true });
     },
   };
+}
+
+/** Does something on a connection of its own. */
+export async function withSql<T>(address: DatabaseAddress, act: (sql: Sql) => Promise<T>): Promise<T> {
+  const sql = openSql(address, { onStatement: () => {}, poolSize: 1 });
+  try {
+    return await act(sql);
+  } finally {
+    await sql.end();
+  }
 }
 
 /** A data directory with all migrations applied. Test files run side by side, so it is built under a lock, once. */
@@ -59,7 +69,10 @@ async function embeddedImage(): Promise<string> {
   const building = await Deno.makeTempDir({ dir: root });
   {
     await using database = await openEmbeddedDatabase(building);
-    await applyMigrations(database);
+    await withSql(database, async (sql) => {
+      await migrate(sql);
+      await dropTemplates(sql);
+    });
   }
   await Deno.rename(building, image);
   return image;
@@ -67,14 +80,14 @@ async function embeddedImage(): Promise<string> {
 
 async function serverTemplate(url: string): Promise<string> {
   const template = `parley_template_${(await migrationsHash()).slice(0, 16)}`;
-  await asAdmin(url, async (sql) => {
+  await withSql({ url }, async (sql) => {
     await using _lock = await advisoryLock(sql);
     const [existing] = await sql`select from pg_database where datname = ${template}`;
     if (existing) return;
     const building = `${template}_building`;
     await sql.unsafe(`drop database if exists ${building} with (force)`);
     await sql.unsafe(`create database ${building}`);
-    await applyMigrations({ url: withDatabase(url, building) });
+    await withSql({ url: withDatabase(url, building) }, migrate);
     await sql.unsafe(`alter database ${building} rename to ${template}`);
   });
   return template;
@@ -86,22 +99,10 @@ async function advisoryLock(sql: Sql): Promise<AsyncDisposable> {
   return { [Symbol.asyncDispose]: async () => void await sql`select pg_advisory_unlock(7265011)` };
 }
 
-async function asAdmin(url: string, act: (sql: Sql) => Promise<unknown>): Promise<void> {
-  const sql = openSql({ url }, { onStatement: () => {}, poolSize: 1 });
-  try {
-    await act(sql);
-  } finally {
-    await sql.end();
-  }
-}
-
-async function applyMigrations(address: DatabaseAddress): Promise<void> {
-  const sql = openSql(address, { onStatement: () => {} });
-  try {
-    await migrate(sql);
-  } finally {
-    await sql.end();
-  }
+/** Nothing looks into the template databases, and they are more than half of the files of every copy. */
+async function dropTemplates(sql: Sql): Promise<void> {
+  await sql`update pg_database set datistemplate = false`;
+  for (const name of ["template0", "template1"]) await sql`drop database ${sql(name)}`;
 }
 
 async function migrationsHash(): Promise<string> {

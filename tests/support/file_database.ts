@@ -2,8 +2,8 @@
  * own costs 0.7 s on the embedded database and 70 ms on Postgres, a borrowed one 20 ms.
  * It is opened and closed in hooks: what these leave open is no leak of the test that comes next. */
 import { openEmbeddedDatabase } from "../../src/platform/pglite.ts";
-import { type DatabaseAddress, openSql, type Sql } from "../../src/platform/sql.ts";
-import { createTestDatabase, type TestDatabase } from "./databases.ts";
+import type { DatabaseAddress, Sql } from "../../src/platform/sql.ts";
+import { createTestDatabase, type TestDatabase, withSql } from "./databases.ts";
 
 let database: FileDatabase | null = null;
 
@@ -112,13 +112,4 @@ async function readSchema(sql: Sql): Promise<string> {
       union all select xmin from pg_proc
     ) definitions`;
   return schema;
-}
-
-async function withSql<T>(address: DatabaseAddress, act: (sql: Sql) => Promise<T>): Promise<T> {
-  const sql = openSql(address, { onStatement: () => {}, poolSize: 1 });
-  try {
-    return await act(sql);
-  } finally {
-    await sql.end();
-  }
 }
