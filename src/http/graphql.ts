@@ -43,8 +43,7 @@ export function createGraphQLHandler(app: App, parts: GraphQLParts): GraphQLHand
       isAllowedOrigin(app, request.headers.get("origin")) &&
       { origin: [...app.config.allowedOrigins], credentials: false, methods: ["GET", "POST", "OPTIONS"] },
     graphiql: app.config.graphiql && graphiqlStart,
-    // 9 MB, so only loaded when somebody looks.
-    renderGraphiQL: async (options) => (await import("@graphql-yoga/render-graphiql")).renderGraphiQL(options),
+    renderGraphiQL: renderPage,
     landingPage: false,
     logging: false,
     fetchAPI: {
@@ -71,6 +70,14 @@ export function createGraphQLHandler(app: App, parts: GraphQLParts): GraphQLHand
       return new Response(null, { status: 499 }); // the client has gone: nobody reads this
     }
   };
+}
+
+// Its tabs are left shifted by an animation that never ends: the first click moved the tab away from under the mouse.
+const STILL_TABS = "<style>.graphiql-tabs > li { transform: none !important; }</style>";
+
+async function renderPage(options?: GraphiQLOptions): Promise<string> {
+  const { renderGraphiQL } = await import("@graphql-yoga/render-graphiql"); // 9 MB, so only loaded when somebody looks
+  return renderGraphiQL(options).replace("</head>", `${STILL_TABS}</head>`);
 }
 
 function pipeline(app: App, { operations, connections }: GraphQLParts): Plugin<ServerContext> {
