@@ -106,3 +106,20 @@ Deno.test("accounts that are deleted while their owners write leave every log wh
 });
 
 const SEND = `mutation ($id: ID!) { sendMessage(input: { roomId: $id, content: "x" }) { errors { code } } }`;
+
+Deno.test("a status that is set while its user is told of something is no deadlock", async () => {
+  await using app = await startApp();
+  const person = await app.signUp();
+  const userId = findId("user", person.id) ?? "";
+  // As every statement that tells the user: the log first, then the foreign key of the event.
+  const telling = app.app.sql`
+    with log as (
+      update viewer_logs set last_seq = last_seq + 1 where user_id = ${userId} returning user_id, last_seq
+    ), event as (
+      insert into viewer_events (user_id, seq, kind, subject_id)
+      select user_id, last_seq, 'VIEWER_UPDATED', user_id from log
+    )
+    select pg_sleep(0.5) from log`.execute();
+  await done(app, "setPresence", { status: "AWAY" }, person);
+  await telling;
+});

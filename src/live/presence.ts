@@ -164,7 +164,7 @@ export async function setPresence(app: App, userId: string, status: PresenceStat
       select id, presence
       from users
       where id = ${userId}
-      for update
+      for no key update -- foreign keys of statements that tell the user something wait for more
     ), changed as (
       update users
       set presence = ${status},
