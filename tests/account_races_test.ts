@@ -123,3 +123,20 @@ Deno.test("a status that is set while its user is told of something is no deadlo
   await done(app, "setPresence", { status: "AWAY" }, person);
   await telling;
 });
+
+Deno.test("who joins a room while the own account is being deleted is in no room afterwards", async () => {
+  await using app = await startApp();
+  const [owner, person] = [await app.signUp(), await app.signUp()];
+  const room = await app.makeRoom(owner);
+  const held = holdAccounts(app);
+  const joining = mutate(app, "joinRoom", { roomId: room.id }, person);
+  await done(app, "deleteAccount", { password: person.password }, person);
+  await held;
+  await joining;
+  const members = await app.app.sql<Any[]>`select user_id from members where user_id = ${findId("user", person.id)}`;
+  assert.deepEqual([...members], []);
+  const [{ memberCount }] = await app.app.sql<Any[]>`select member_count from rooms where id = ${
+    findId("room", room.id)
+  }`;
+  assert.equal(memberCount, 1);
+});

@@ -6,7 +6,7 @@ import { announceEndedSessions } from "../auth/revocations.ts";
 import { endBarredSessions } from "../auth/sessions.ts";
 import type { Viewer } from "../auth/viewer.ts";
 import { AppError } from "../errors.ts";
-import { isViolationOf, retryDeadlock } from "../platform/sql.ts";
+import { type Fragment, isViolationOf, retryDeadlock } from "../platform/sql.ts";
 import { publishRoomEvent, type RoomEvent, takeSeq } from "../rooms/events.ts";
 import { type BlockChange, publishBlock } from "../users/blocks.ts";
 import { appendViewerEvents, publishViewerEvents, toldUsers } from "../users/viewer_events.ts";
@@ -22,13 +22,17 @@ export async function deleteAccount(app: App, viewer: Viewer, password: string):
     from users
     where id = ${viewer.userId}`;
   if (!await verifyPassword(user?.passwordHash ?? null, password)) throw wrongPassword();
-  const { ended, events, unblocked, told } = await buryUser(app, viewer.userId, user?.passwordHash ?? "");
+  publishBurial(app, await buryUser(app, viewer.userId, user?.passwordHash ?? ""));
+  await endBarredSessions(app, viewer.userId);
+  await buryRest(app, viewer.userId);
+  return viewer.userId;
+}
+
+function publishBurial(app: App, { ended, events, unblocked, told }: Burial): void {
   announceEndedSessions(app, ended);
   for (const event of events) publishRoomEvent(app, { ...event, createdAt: new Date(event.createdAt) });
   for (const block of unblocked) publishBlock(app, { ...block, isBlocked: false });
   publishViewerEvents(app, told);
-  await endBarredSessions(app, viewer.userId);
-  return viewer.userId;
 }
 
 interface Burial {
@@ -41,7 +45,8 @@ interface Burial {
 /** Throws LAST_OWNER, INVALID_CREDENTIALS. */
 async function buryUser(app: App, userId: string, passwordHash: string): Promise<Burial> {
   try {
-    const burial = await retryDeadlock(() => storeBurial(app, userId, passwordHash));
+    const isToBury = app.sql`(password_hash = ${passwordHash} and deleted_at is null)`;
+    const burial = await retryDeadlock(() => storeBurial(app, userId, isToBury));
     if (burial === undefined) throw wrongPassword();
     return burial;
   } catch (error) {
@@ -52,9 +57,28 @@ async function buryUser(app: App, userId: string, passwordHash: string): Promise
   }
 }
 
+/** Buries what the account got in the very moment of its deletion, so that the statement did not see it: a room that was
+ * joined or made. Nothing comes after that, because `lockAccount` finds the account deleted. */
+async function buryRest(app: App, userId: string): Promise<void> {
+  const { sql } = app;
+  const [rest] = await sql`
+    select
+    where exists (
+        select
+        from members
+        join rooms on rooms.id = members.room_id
+        where user_id = ${userId}
+          and rooms.kind <> 'DIRECT'
+      )
+      or exists (select from scheduled_messages where author_id = ${userId} and status = 'PENDING')`;
+  if (rest === undefined) return;
+  const burial = await retryDeadlock(() => storeBurial(app, userId, sql`deleted_at is not null`));
+  if (burial !== undefined) publishBurial(app, burial);
+}
+
 /** Everything in one statement. Each part asks for the one before it, because they must lock in the order of all others:
  * scheduled messages, memberships, rooms, logs, and only then the user, on whom foreign keys of sends in flight wait. */
-async function storeBurial(app: App, userId: string, passwordHash: string): Promise<Burial | undefined> {
+async function storeBurial(app: App, userId: string, isToBury: Fragment): Promise<Burial | undefined> {
   const { sql } = app;
   const handle = `deleted_${crypto.getRandomValues(new Uint8Array(6)).toHex()}`;
   const [burial] = await sql<Burial[]>`
@@ -62,8 +86,7 @@ async function storeBurial(app: App, userId: string, passwordHash: string): Prom
       select id
       from users
       where id = ${userId}
-        and password_hash = ${passwordHash}
-        and deleted_at is null
+        and ${isToBury}
     ), canceled as (
       update scheduled_messages
       set status = 'CANCELED'
@@ -139,10 +162,10 @@ async function storeBurial(app: App, userId: string, passwordHash: string): Prom
         role = 'USER',
         suspended_at = null,
         last_seen_at = null,
-        deleted_at = now()
+        deleted_at = coalesce(deleted_at, now())
       from account
       where users.id = account.id
-        and users.deleted_at is null
+        and ${isToBury}
         and (select count(*) from event) + (select count(*) from viewer_log) >= 0
       returning users.id
     ), session as (

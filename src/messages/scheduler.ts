@@ -120,7 +120,8 @@ async function requireActive(app: App, userId: string): Promise<void> {
     select
     from users
     where id = ${userId}
-      and suspended_at is null`;
+      and suspended_at is null
+      and deleted_at is null`;
   if (user === undefined) {
     throw new AppError("ACCOUNT_SUSPENDED", "Cannot send the message: the account is suspended");
   }
