@@ -6,6 +6,7 @@ import { type Any, type Person, startApp, type TestApp } from "./support/app.ts"
 import { done, mutate, refusal } from "./support/mutations.ts";
 import { assertPages, PAGE, PAGE_ARGS, PAGE_VARIABLES } from "./support/pages.ts";
 import { holdRows, readLog } from "./support/rooms.ts";
+import { Subscription } from "./support/subscriptions.ts";
 
 const INVITE = "id status room { id title memberCount eventCursor } inviter { id } invitee { id }";
 
@@ -171,6 +172,34 @@ Deno.test("an invite that nobody answers in time is over at once, and its people
   const { invites: [next], errors } = await invite(app, owner, roomId, [member]);
   assert.deepEqual(errors, [], "one that is over does not stand in the way of the next");
   await done(app, "acceptInvite", { inviteId: next.id }, member);
+});
+
+Deno.test("who made an invite and was removed from the room since sees it no more, and is not told what becomes of it", async () => {
+  await using app = await startApp();
+  const [owner, helper, eve] = [await app.signUp(), await app.signUp(), await app.signUp()];
+  const { room: { id: roomId } } = await done(
+    app,
+    "createRoom",
+    { kind: "PRIVATE", name: "Hidden", inviteeIds: [helper.id] },
+    owner,
+    "room { id }",
+  );
+  await done(app, "joinRoom", { roomId }, helper);
+  await done(app, "updateMember", { roomId, userId: helper.id, role: "MODERATOR" }, owner);
+  const [{ id: inviteId }] = (await invite(app, helper, roomId, [eve])).invites as [Any];
+  const events = "{ events { __typename ... on InviteUpdatedEvent { invite { room { name memberCount } } } } }";
+  await using stream = new Subscription(app, helper, { query: `subscription { viewerEvents ${events} }` });
+  await stream.next();
+  await done(app, "kickMember", { roomId, userId: helper.id }, owner);
+  const { node } = await app.run("query ($id: ID!) { node(id: $id) { id } }", { id: inviteId }, helper);
+  assert.equal(node, null);
+  await done(app, "acceptInvite", { inviteId }, eve);
+  await done(app, "setPresence", { status: "AWAY" }, helper);
+  const batches = await stream.until(({ events }) =>
+    events.some(({ __typename }: Any) => __typename === "ViewerUpdatedEvent")
+  );
+  const names = batches.flatMap(({ events }: Any) => events.map(({ __typename }: Any) => __typename));
+  assert.ok(!names.includes("InviteUpdatedEvent"), names.join());
 });
 
 Deno.test("of accepting and taking back at once only one happens", async () => {

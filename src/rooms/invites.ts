@@ -36,7 +36,8 @@ export async function listInvites(app: App, ids: readonly string[]): Promise<Inv
     where id = any(${ids as string[]}::uuid[])`;
 }
 
-/** Those of the invites that the viewer may see: as inviter, invitee, or one who may invite to the room, while there is one. */
+/** Those of the invites that the viewer may see: as invitee, or as one in the room who made it or may invite, while there is a
+ * room. */
 export async function listVisibleInvites(
   app: App,
   viewer: Pick<Viewer, "userId">,
@@ -48,14 +49,13 @@ export async function listVisibleInvites(
     where id = any(${ids as string[]}::uuid[])
       and exists (select from rooms where rooms.id = room_id and rooms.deleted_at is null)
       and (
-        inviter_id = ${viewer.userId}
-        or invitee_id = ${viewer.userId}
+        invitee_id = ${viewer.userId}
         or exists (
           select
           from members
           where members.room_id = invites.room_id
             and members.user_id = ${viewer.userId}
-            and members.role = any(${rolesWith("INVITE_MEMBERS")}::text[])
+            and (inviter_id = ${viewer.userId} or members.role = any(${rolesWith("INVITE_MEMBERS")}::text[]))
         )
       )`;
 }

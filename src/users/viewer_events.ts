@@ -73,7 +73,16 @@ export async function listViewerEvents(
         when 'ROOM_ADDED' then exists (
           select from members where members.user_id = ${userId} and members.room_id = subject_id
         )
-        when 'INVITE_UPDATED' then exists (select from invites where id = subject_id)
+        when 'INVITE_UPDATED' then exists (
+          select
+          from invites
+          where id = subject_id
+            and (
+              invitee_id = ${userId}
+              -- who made it and was removed since is told nothing more of the room
+              or exists (select from members where members.room_id = invites.room_id and members.user_id = ${userId})
+            )
+        )
         when 'NOTIFICATION_CREATED' then exists (select from notifications where id = subject_id)
         when 'SCHEDULED_MESSAGE_UPDATED' then exists (select from scheduled_messages where id = subject_id)
         else true
