@@ -1,5 +1,6 @@
 /** Promises of the stream that tells one person of everything that concerns them, in any room and outside of rooms. */
 import { strict as assert } from "node:assert";
+import { signUpAdmin } from "./support/admins.ts";
 import { type Any, type Person, startApp, type TestApp } from "./support/app.ts";
 import { done } from "./support/mutations.ts";
 import { operation } from "./support/operations.ts";
@@ -157,6 +158,18 @@ Deno.test("invites, notifications, announcements, scheduled messages and changes
     "AnnouncementRetractedEvent",
     "RoomActivityEvent",
   ]);
+});
+
+Deno.test("one who goes on after an announcement gets its notification", async () => {
+  await using app = await startApp();
+  const [admin, bob] = [await signUpAdmin(app), await app.signUp("bob")];
+  await using stream = await follow(app, bob);
+  await stream.next();
+  const input = { audience: { everyone: true }, title: "Soon", content: "Soon.", level: "INFO" };
+  await done(app, "publishAnnouncement", input, admin);
+  const [told] = await eventsUntil(stream, "AnnouncementPublishedEvent");
+  await using again = await follow(app, bob, told.cursor);
+  await eventsUntil(again, "NotificationCreatedEvent");
 });
 
 Deno.test("a busy room is news once a second at most, and the last news says how it is", async () => {

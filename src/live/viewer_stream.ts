@@ -162,8 +162,11 @@ class ViewerStream implements FeedListener, Source<ViewerBatch> {
     for (const { seq, kind, announcement, createdAt } of announced.events) {
       const position = { ...this.#position, announcementSeq: seq };
       const about = { userId: this.userId, subjectId: announcement.id, data: null, announcement, createdAt };
-      add({ kind, ...about }, position);
-      if (kind === "ANNOUNCEMENT_PUBLISHED") add({ kind: "NOTIFICATION_CREATED", ...about }, position);
+      // Only with the last of two that have one number it is told: who resumes after the first gets both again.
+      if (kind === "ANNOUNCEMENT_PUBLISHED") {
+        add({ kind, ...about }, this.#position);
+        add({ kind: "NOTIFICATION_CREATED", ...about }, position);
+      } else add({ kind, ...about }, position);
     }
     this.#position = { ...this.#position, announcementSeq: announced.upTo };
     const told = [...news].filter((roomId) => rooms.has(roomId));
