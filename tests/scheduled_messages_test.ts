@@ -1,5 +1,6 @@
 /** Promises of messages that are sent later: once, at their time, by who may still send, and whatever happens to the server. */
 import { strict as assert } from "node:assert";
+import { sendDue } from "../src/messages/scheduler.ts";
 import { type Any, type Person, startApp, type TestApp } from "./support/app.ts";
 import { createTestDatabase, TEST_DATABASE_URL } from "./support/databases.ts";
 import { RoomFollower } from "./support/follow.ts";
@@ -129,6 +130,22 @@ Deno.test("at its time a message is sent as its author, or fails with the reason
     "scheduledMessageId",
   ]);
   await done(app, "cancelScheduledMessage", { scheduledMessageId: failed.id }, carol); // puts it away
+});
+
+Deno.test("what waits for the end of slow mode can still be changed and canceled", async () => {
+  await using app = await startApp();
+  const [alice, bob] = [await app.signUp(), await app.signUp()];
+  const room = await app.makeRoom(alice, bob);
+  await done(app, "updateRoom", { roomId: room.id, slowModeSeconds: 3600 }, alice);
+  await app.send(bob, room, "Now I wait for an hour");
+  const { id } = await scheduled(app, bob, { roomId: room.id, content: "later", sendAt: inMs(HOUR_MS) });
+  await app.app.sql`update scheduled_messages set send_at = now()`;
+  await sendDue(app.app);
+  const change = { scheduledMessageId: id, sendAt: inMs(HOUR_MS) };
+  await done(app, "updateScheduledMessage", change, bob);
+  await app.app.sql`update scheduled_messages set send_at = now()`;
+  await sendDue(app.app);
+  await done(app, "cancelScheduledMessage", { scheduledMessageId: id }, bob);
 });
 
 Deno.test("killed while it sends what is due, a server leaves every message to be sent once by the next one", async () => {
