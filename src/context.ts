@@ -10,7 +10,7 @@ import { newestTyping, typingRooms } from "./live/typing.ts";
 import { listUnread, NOTHING, sumUnread, type Unread, type UnreadRoom } from "./messages/unread.ts";
 import { listParticipants, type Participant } from "./rooms/direct_rooms.ts";
 import { listMemberships, type Member } from "./rooms/members.ts";
-import { isVisible, listRelations, type Reader, type Relation, STRANGERS } from "./rooms/relations.ts";
+import { areMembers, isVisible, listRelations, type Reader, type Relation, STRANGERS } from "./rooms/relations.ts";
 
 /** Where in the result a field is; the shape of `info.path`. */
 export interface FieldPath {
@@ -163,10 +163,13 @@ export class SharedContext implements Context {
   readonly signal = null;
   readonly slots: ViewerSlot<unknown>[] = [];
   readonly #participants: DataLoader<string, Participant[]>;
+  /** Whether users are members of the room. */
+  readonly #isMember: DataLoader<string, boolean>;
   #neededViewer = false;
 
   constructor(readonly app: App, private readonly facts: SharedFacts = {}) {
     this.#participants = participantLoader(app);
+    this.#isMember = new DataLoader((userIds) => areMembers(app, facts.roomId ?? "", userIds));
   }
 
   get viewer(): never {
@@ -200,8 +203,20 @@ export class SharedContext implements Context {
     return this.#participants.load(roomId);
   }
 
-  fillSlot<Value>(slot: ViewerSlot<Value>): Value {
+  fillSlot<Value>(slot: ViewerSlot<Value>): Value | Promise<Value> {
+    const { userId } = slot;
+    if (userId !== undefined && this.facts.roomId !== undefined) return this.#fillAbout(slot, userId);
     this.slots.push(slot);
+    return slot.placeholder;
+  }
+
+  /** The author of an old message may have left the room: of the readers nobody is known to share another with them. */
+  async #fillAbout<Value>(slot: ViewerSlot<Value>, userId: string): Promise<Value> {
+    const fill = await this.#isMember.load(userId)
+      ? slot.fill
+      : (reader: Reader) =>
+        slot.fill({ ...reader, relationTo: (other) => ({ ...reader.relationTo(other), sharesRoom: false }) });
+    this.slots.push({ ...slot, fill });
     return slot.placeholder;
   }
 

@@ -8,6 +8,7 @@ import { EventStream } from "./support/event_streams.ts";
 import { eventually, inTime } from "./support/eventually.ts";
 import { done } from "./support/mutations.ts";
 import { RawSocket } from "./support/sockets.ts";
+import { Subscription } from "./support/subscriptions.ts";
 import { codesOf } from "./support/transports.ts";
 
 const PRESENCE = `subscription ($target: PresenceTarget!) {
@@ -150,6 +151,25 @@ Deno.test("presence is hidden from strangers and across a block, in queries, in 
   assert.deepEqual(await codes({ roomId: "room_nothing" }, dave), [["NOT_FOUND"]]);
   assert.deepEqual(await codes({ roomId: room.id, userIds: [] }, bob), [["BAD_USER_INPUT"]]);
   assert.deepEqual(await codes({ roomId: room.id }), [["UNAUTHENTICATED"]]);
+});
+
+Deno.test("followers of a room are not shown that one who has left it is there", async () => {
+  await using app = await startApp();
+  const [owner, bob, carol] = [await app.signUp(), await app.signUp(), await app.signUp()];
+  const room = await app.makeRoom(owner, bob, carol);
+  const { id } = await app.send(carol, room, "Bye");
+  await using device = new Subscription(app, carol, { query: "subscription { viewerEvents { cursor } }" });
+  await device.next();
+  await done(app, "leaveRoom", { roomId: room.id }, carol);
+  const author = "author { presenceStatus lastSeenAt }";
+  const query = `subscription ($id: ID!) {
+    roomEvents(roomId: $id) { events { ... on MessagePinnedEvent { message { ${author} } } } }
+  }`;
+  await using stream = new Subscription(app, bob, { query, variables: { id: room.id } });
+  await stream.next();
+  await done(app, "pinMessage", { messageId: id }, owner);
+  const { events: [{ message }] } = await stream.next();
+  assert.deepEqual(message.author, { presenceStatus: "OFFLINE", lastSeenAt: null });
 });
 
 Deno.test("a change is executed once for all who watch the room, and a stopping server notes who was there", async () => {

@@ -37,6 +37,8 @@ export interface Renderer {
 
 /** What holds for every reader of a shared execution, so that nobody needs to be asked. */
 export interface SharedFacts {
+  /** The room that is all that the readers are known to share with others: with its members, not with who has left it. */
+  readonly roomId?: string;
   /** Who types in a room: none of the readers, and nobody that one of them must not see. */
   readonly typing?: { readonly roomId: string; readonly userIds: readonly string[] };
 }
@@ -249,7 +251,11 @@ export class Group {
     // What was rendered before may show a text that is now edited or deleted.
     if (batch.some(({ kind }) => kind === "MESSAGE_EDITED" || kind === "MESSAGE_DELETED")) this.#forget();
     const changes = batch.filter(({ kind }) => kind === "MEMBER_UPDATED" || kind === "MEMBER_REMOVED");
-    return { last, changes, rendered: await this.renderer.render({ cursor: last.cursor, events: batch }) };
+    return {
+      last,
+      changes,
+      rendered: await this.renderer.render({ cursor: last.cursor, events: batch }, { roomId: this.stream.roomId }),
+    };
   }
 
   /** Waits while the database is away; ends the group, and returns `null`, on any other failure. */
@@ -285,11 +291,7 @@ function readerAfter({ reader, readerSeq }: Follower, event: LiveEvent): Reader 
   const isOwn = event.kind === "MEMBER_UPDATED" && event.subjectId === reader.userId && event.seq > readerSeq;
   if (!isOwn) return reader;
   const { role = reader.role, mutedUntil = reader.mutedUntil } = event.data ?? {};
-  return {
-    ...reader,
-    role,
-    mutedUntil: mutedUntil === null ? null : new Date(mutedUntil),
-  };
+  return { ...reader, role, mutedUntil: mutedUntil === null ? null : new Date(mutedUntil) };
 }
 
 function isRemovalOf({ reader, joinedSeq }: Follower, event: LiveEvent): boolean {

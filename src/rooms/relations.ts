@@ -43,3 +43,14 @@ export async function listRelations(app: App, userId: string, others: readonly s
     from unnest(${others as string[]}::uuid[]) as other (id)`;
   return others.map((other) => rows.find(({ id }) => id === other) ?? STRANGERS);
 }
+
+/** Whether each of the users is in the room, in their order. */
+export async function areMembers(app: App, roomId: string, userIds: readonly string[]): Promise<boolean[]> {
+  const members = await app.sql<{ userId: string }[]>`
+    select user_id
+    from members
+    where room_id = ${roomId}
+      and user_id = any(${userIds as string[]}::uuid[])`;
+  const found = new Set(members.map(({ userId }) => userId));
+  return userIds.map((id) => found.has(id));
+}
