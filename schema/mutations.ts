@@ -69,8 +69,7 @@ async function settle<Result extends { readonly failures?: readonly AppError[] }
   ctx: Context,
   act: () => MaybePromise<Result>,
 ): Promise<Payload<Result>> {
-  ctx.forget();
-  clearAllDataLoaders(ctx);
+  forgetLoaded(ctx);
   try {
     const { failures = [], ...result } = await act();
     return { ...result, errors: failures.map(asData) } as unknown as Payload<Result>;
@@ -78,6 +77,12 @@ async function settle<Result extends { readonly failures?: readonly AppError[] }
     if (!(error instanceof AppError) || ERRORS[error.code].type === null) throw error;
     return { errors: [asData(error)] } as unknown as Payload<Result>;
   }
+}
+
+/** Drops what was loaded, so that the rest of the operation is answered with rows from now on. */
+export function forgetLoaded(ctx: Context): void {
+  ctx.forget();
+  clearAllDataLoaders(ctx);
 }
 
 // Not the error itself: graphql throws every `Error` that it meets in a result.

@@ -12,6 +12,7 @@ import { listEventMembers, memberCursor } from "../src/rooms/members.ts";
 import { builder, pageComplexity, type SchemaTypes } from "./builder.ts";
 import { Message, MessagePages } from "./messages.ts";
 import { RoomMember, RoomMemberPages } from "./members.ts";
+import { forgetLoaded } from "./mutations.ts";
 import { asMember, Room } from "./rooms.ts";
 import { User } from "./users.ts";
 
@@ -242,9 +243,9 @@ builder.objectField(Room, "events", (t) =>
     },
     complexity: ({ first }) => ({ ...pageComplexity({ first }), field: POLL_COMPLEXITY }),
     resolve: (room, args, ctx) =>
-      asMember(
-        ctx,
-        room,
-        ({ roomId }) => pollRoom(ctx.app, requireViewer(ctx), { ...args, roomId, signal: ctx.signal }),
-      ),
+      asMember(ctx, room, async ({ roomId }) => {
+        const batch = await pollRoom(ctx.app, requireViewer(ctx), { ...args, roomId, signal: ctx.signal });
+        forgetLoaded(ctx); // events are answered with what they changed, however long they were waited for
+        return batch;
+      }),
   }));

@@ -190,3 +190,19 @@ async function withoutHints({ app: { bus } }: TestApp, act: () => Promise<unknow
 async function untilWaiting({ app: { metrics } }: TestApp, count = 1): Promise<void> {
   await eventually(`${count} waiting polls`, async () => (await metrics.waitingPolls.get()).values[0]?.value === count);
 }
+
+Deno.test("what an event has changed is read after the wait for it, not before", async () => {
+  await using app = await startApp();
+  const [alice, bob] = [await app.signUp(), await app.signUp()];
+  const room = await app.makeRoom(alice);
+  const query = `query ($id: ID!, $after: String) {
+    room(id: $id) { eventCursor events(after: $after, waitSeconds: 20) { events { room { memberCount } } } }
+  }`;
+  const { room: { eventCursor: after } } = await app.run("query ($id: ID!) { room(id: $id) { eventCursor } }", {
+    id: room.id,
+  }, alice);
+  const answer = app.run(query, { id: room.id, after }, alice);
+  await untilWaiting(app);
+  await done(app, "joinRoom", { roomId: room.id }, bob);
+  assert.deepEqual((await answer).room.events.events, [{ room: { memberCount: 2 } }]);
+});
