@@ -22,8 +22,8 @@ const ROOMS = [
     draft: { kind: "PUBLIC", name: "General", slug: DEMO_ROOM_SLUG, topic: "Everything and nothing" },
     lines: [
       ["alice", "Good morning! The coffee machine works again."],
-      ["bob", "Best news of the week :tada:"],
-      ["alice", "Open two tabs, send something in one, and watch it arrive in the other."],
+      ["bob", "Best news of the week 🎉"],
+      ["alice", "Open two windows, send something in one, and watch it arrive in the other."],
     ],
   },
   {

@@ -24,7 +24,7 @@ function banner({ app: { config }, server }: Parley): string {
   return `
   Parley is ready.
 
-  GraphiQL     ${url}/graphql        signed in as alice; every tab runs when clicked
+  GraphiQL     ${url}/graphql        signed in as alice; choose a tab and press the run button
   API          ${url}/graphql        POST, Server-Sent Events, WebSocket (graphql-transport-ws)
   Health       ${url}/readyz
   Demo logins  alice, bob            password: ${DEMO_PASSWORD}
