@@ -8,6 +8,7 @@ import { assertPages, PAGE, PAGE_ARGS, PAGE_VARIABLES, type PageVariables } from
 const SEARCH = `query ($query: String!, $roomId: ID, ${PAGE_VARIABLES}) {
   searchUsers(query: $query, roomId: $roomId, ${PAGE_ARGS}) { ${PAGE} nodes { username } }
 }`;
+const ALL = "id username displayName bio createdAt isDeleted isViewer presenceStatus lastSeenAt";
 
 Deno.test("people are found by the beginning of handle or name, in the room where that is asked for", async () => {
   await using app = await startApp();
@@ -39,6 +40,15 @@ Deno.test("people are found by the beginning of handle or name, in the room wher
   for (const query of ["", " @ ", "\0", `${tag}_`, `${tag} the 100_`, `%${tag}`]) {
     assert.deepEqual(await names(query), []);
   }
+
+  assert.deepEqual(
+    (await app.run(`query ($query: String!) { searchUsers(query: $query) { nodes { ${ALL} } } }`, { query: tag }, zed))
+      .searchUsers.nodes,
+    (await app.run(`query ($ids: [ID!]!) { nodes(ids: $ids) { ... on User { ${ALL} } } }`, {
+      ids: all.map((name) => people.get(name)?.id),
+    }, zed)).nodes,
+    "who is found is seen as everywhere else",
+  );
 
   const room = await app.makeRoom(zed, people.get(`${tag}b`) as Person);
   assert.deepEqual(await names(tag, room.id), [`z${tag}`, `${tag}b`]);

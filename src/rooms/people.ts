@@ -2,7 +2,7 @@
 import type { App } from "../app.ts";
 import type { Connection, Page } from "../lib/pages.ts";
 import { type Keyset, readPage } from "../platform/keyset.ts";
-import type { User } from "../users/users.ts";
+import { type User, userColumns } from "../users/users.ts";
 import type { Member } from "./members.ts";
 
 const QUERY_MAX = 80;
@@ -25,7 +25,7 @@ export async function searchUsers(
   const wanted = query.trim().replace(/^@/, "").slice(0, QUERY_MAX).toWellFormed().replaceAll("\0", "").toLowerCase();
   const prefix = `${wanted.replace(/[\\%_]/g, "\\$&")}%`;
   const rows = sql`
-    select id, username, email, display_name, bio, role, created_at,
+    select ${userColumns(app)},
       case when username = ${wanted} or lower(display_name) = ${wanted} then 0 else 1 end as rank
     from users
     where ${wanted !== ""}
