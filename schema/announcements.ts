@@ -1,7 +1,7 @@
 /** Announcements: what the operators tell everyone, a room or some people. */
 import { publishAnnouncement, retractAnnouncement } from "../src/admin/announcements.ts";
 import { requireViewer } from "../src/context.ts";
-import { encodeId, findId } from "../src/lib/ids.ts";
+import { encodeId, findId, findOptionalId } from "../src/lib/ids.ts";
 import { parsePage } from "../src/lib/pages.ts";
 import { listVisibleRooms } from "../src/rooms/rooms.ts";
 import {
@@ -97,7 +97,7 @@ mutation("publishAnnouncement", {
       ...input,
       audience: {
         everyone,
-        roomId: roomId && findId("room", roomId),
+        roomId: findOptionalId("room", roomId),
         userIds: userIds?.map((id) => findId("user", id)),
       },
     }),

@@ -1,6 +1,6 @@
 /** What has been read: by the viewer, counted, and by the others, as receipts. */
 import { requireViewer } from "../src/context.ts";
-import { findId } from "../src/lib/ids.ts";
+import { findId, findOptionalId } from "../src/lib/ids.ts";
 import { parsePage } from "../src/lib/pages.ts";
 import type { Message as MessageRow } from "../src/messages/messages.ts";
 import { countReaders, listLastRead, markRoomRead, pageReaders } from "../src/messages/read_state.ts";
@@ -69,7 +69,7 @@ mutation("markRoomRead", {
   }),
   resolve: async ({ roomId, messageId }, ctx) => ({
     member: await markRoomRead(ctx.app, await requireMember(ctx.app, requireViewer(ctx), findId("room", roomId)), {
-      messageId: messageId ? findId("message", messageId) : undefined,
+      messageId: findOptionalId("message", messageId),
     }),
   }),
   fields: (t) => ({

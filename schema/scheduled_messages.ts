@@ -1,6 +1,6 @@
 /** Messages to be sent later. */
 import { type Context, requireViewer } from "../src/context.ts";
-import { encodeId, findId } from "../src/lib/ids.ts";
+import { encodeId, findId, findOptionalId } from "../src/lib/ids.ts";
 import { parsePage } from "../src/lib/pages.ts";
 import {
   cancelScheduledMessage,
@@ -90,7 +90,7 @@ builder.objectField(Viewer, "scheduledMessages", (t) =>
     complexity: pageComplexity,
     resolve: (_viewer, { roomId, ...page }, ctx) =>
       pageScheduledMessages(ctx.app, requireViewer(ctx), {
-        roomId: roomId === null || roomId === undefined ? undefined : findId("room", roomId),
+        roomId: findOptionalId("room", roomId),
         page: parsePage(page),
       }),
   }));
@@ -106,8 +106,8 @@ mutation("scheduleMessage", {
   }),
   resolve: async ({ roomId, replyToId, ...input }, ctx) => {
     const member = await requireMember(ctx.app, requireViewer(ctx), findId("room", roomId));
-    const quoted = replyToId === null || replyToId === undefined ? undefined : findId("message", replyToId);
-    return { scheduledMessage: await scheduleMessage(ctx.app, member, { ...input, replyToId: quoted }) };
+    const quoted = { replyToId: findOptionalId("message", replyToId) };
+    return { scheduledMessage: await scheduleMessage(ctx.app, member, { ...input, ...quoted }) };
   },
   fields: (t) => ({
     scheduledMessage: t.field({

@@ -1,6 +1,6 @@
 /** Finding messages and people. */
 import { type Context, requireViewer } from "../src/context.ts";
-import { findId } from "../src/lib/ids.ts";
+import { findId, findOptionalId } from "../src/lib/ids.ts";
 import { parsePage } from "../src/lib/pages.ts";
 import { type Hit, searchMessages } from "../src/messages/search.ts";
 import type { Member } from "../src/rooms/members.ts";
@@ -92,8 +92,8 @@ async function withinRoom<T>(
   find: (member: Member | null) => Promise<T>,
 ): Promise<T | null> {
   requireViewer(ctx);
-  if (id === null || id === undefined) return await find(null);
-  const roomId = findId("room", id);
+  const roomId = findOptionalId("room", id);
+  if (roomId === undefined) return await find(null);
   const member = roomId === null ? null : await ctx.memberOf(roomId);
   return member && await find(member);
 }

@@ -162,6 +162,7 @@ Deno.test("only admins publish and take back, and what they get wrong is named",
     [{ audience: { userIds: [person.id, person.id, gone.id] } }, ["NOT_FOUND", "audience", "userIds", "2"]],
     [{ audience: { roomId: unknownRoom } }, ["NOT_FOUND", "audience", "roomId"]],
     [{ audience: { roomId: "garbage" } }, ["NOT_FOUND", "audience", "roomId"]],
+    [{ audience: { roomId: "" } }, ["NOT_FOUND", "audience", "roomId"]],
   ];
   for (const [change, answer] of refused) {
     assert.deepEqual(await refusal(app, "publishAnnouncement", { ...valid, ...change }, admin), answer);

@@ -168,7 +168,7 @@ Deno.test("the position only moves forward, at most once a second, and the last 
 
   const [mine] = [await app.makeRoom(bob)];
   const foreign = await app.send(bob, empty, "elsewhere");
-  for (const messageId of ["garbage", room.id, encodeId("message", newId()), foreign.id]) {
+  for (const messageId of ["garbage", "", room.id, encodeId("message", newId()), foreign.id]) {
     const input = { roomId: room.id, messageId };
     assert.deepEqual(await refusal(app, "markRoomRead", input, alice), ["NOT_FOUND", "messageId"], messageId);
   }
