@@ -60,8 +60,7 @@ export const Announcement = builder.objectRef<AnnouncementRow>("Announcement").i
 export const AnnouncementPages = pageTypes(Announcement, "Announcement", "announcement", "announcements");
 
 /** The edge of an announcement in `announcements`. */
-export const announcementEdge = (node: AnnouncementRow | null | undefined) =>
-  node && { cursor: announcementCursor(node), node };
+export const announcementEdge = (node: AnnouncementRow) => ({ cursor: announcementCursor(node), node });
 
 builder.queryField("announcements", (t) =>
   t.field({
@@ -113,7 +112,7 @@ mutation("publishAnnouncement", {
       type: AnnouncementPages.edge,
       nullable: true,
       description: "Its edge in `announcements`.",
-      resolve: ({ announcement }) => announcementEdge(announcement),
+      resolve: ({ announcement }) => announcement && announcementEdge(announcement),
     }),
   }),
 });

@@ -11,7 +11,7 @@ import { mutation } from "./mutations.ts";
 import { asMember, findRoom, Room, roomEdge, RoomPages } from "./rooms.ts";
 import { User } from "./users.ts";
 
-export const RoomRole = builder.enumType("RoomRole", {
+const RoomRole = builder.enumType("RoomRole", {
   description: "Role of a member in a room, most powerful first.",
   values: {
     OWNER: { description: "Everything, including deleting the room and transferring ownership." },

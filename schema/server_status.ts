@@ -50,7 +50,7 @@ const ServerLimits = builder.objectRef<Limits>("ServerLimits").implement({
   }),
 });
 
-export const ServerStatus = builder.objectRef<Status>("ServerStatus").implement({
+const ServerStatus = builder.objectRef<Status>("ServerStatus").implement({
   description: "Public state of the server.",
   fields: (t) => ({
     status: t.field({

@@ -5,8 +5,7 @@ import { encodeViewerCursor } from "../src/lib/viewer_cursors.ts";
 import { followViewer, type LiveViewerEvent, type ViewerBatch } from "../src/live/viewer_stream.ts";
 import type { RemovalReason as Reason } from "../src/rooms/events.ts";
 import { viewerRoomCursor } from "../src/rooms/rooms.ts";
-import { announcementCursor } from "../src/users/announcements.ts";
-import { Announcement, AnnouncementPages } from "./announcements.ts";
+import { Announcement, announcementEdge, AnnouncementPages } from "./announcements.ts";
 import { builder, type SchemaTypes } from "./builder.ts";
 import { inviteEdge, RoomInvite, RoomInvitePages } from "./invites.ts";
 import { Notification, notificationEdge, NotificationPages } from "./notifications.ts";
@@ -134,7 +133,7 @@ builder.objectFields(
     announcementEdge: t.field({
       type: AnnouncementPages.edge,
       description: "Its edge in `announcements`.",
-      resolve: ({ announcement }) => ({ cursor: announcementCursor(announcement), node: announcement }),
+      resolve: ({ announcement }) => announcementEdge(announcement),
     }),
   }),
 );

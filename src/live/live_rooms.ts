@@ -2,11 +2,10 @@
 import type { App } from "../app.ts";
 import { type Follower, Group } from "./fanout.ts";
 import { type OnAppend, RoomStream } from "./room_stream.ts";
+import { TEND_MS } from "./subscriptions.ts";
 
 /** How often the heads of all followed rooms are compared with the database: the bound on a lost hint. */
 const SWEEP_MS = 5_000;
-/** How often slow followers are looked after. */
-const TEND_MS = 100;
 
 interface LiveRoom {
   readonly stream: Promise<RoomStream | null>;

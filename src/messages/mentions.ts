@@ -7,7 +7,7 @@ import { isPermitted } from "../rooms/permissions.ts";
 import { isBlocked } from "../users/blocks.ts";
 
 /** Different names in one message: more is no conversation, and each is looked up. */
-export const MENTIONS_MAX = 50;
+const MENTIONS_MAX = 50;
 
 const MENTION = /(?<![\p{L}\p{N}_])@([a-z0-9_.]{3,})/giu;
 const CODE_SPAN = /(?<![`\\])(`+)(?!`)[^]*?(?<!`)\1(?!`)/g;

@@ -10,7 +10,7 @@ import { requirePermission } from "../rooms/permissions.ts";
 import { type Message, requireMessage } from "./messages.ts";
 
 /** Pinned messages of one room: more is a second timeline. */
-export const PINS_MAX = 100;
+const PINS_MAX = 100;
 
 /** Pins a message; pinning it twice changes nothing. Throws NOT_FOUND, FORBIDDEN, NOT_EDITABLE, TOO_LONG, RATE_LIMITED. */
 export async function pinMessage(app: App, viewer: Viewer, messageId: string | null): Promise<Message> {

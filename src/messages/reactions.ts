@@ -15,7 +15,7 @@ import { requireMessage } from "./messages.ts";
 import { notifyMembers } from "./notices.ts";
 
 /** Different emoji on one message: more is a wall of buttons. */
-export const EMOJI_PER_MESSAGE_MAX = 20;
+const EMOJI_PER_MESSAGE_MAX = 20;
 
 export interface ReactionInput {
   readonly messageId: string | null;

@@ -38,7 +38,7 @@ export function keepSchedule(app: App): AsyncDisposable {
 }
 
 /** Sends what is due now and returns how many messages this node took. */
-export async function sendDue(app: App): Promise<number> {
+async function sendDue(app: App): Promise<number> {
   const due = await app.sql<ScheduledMessage[]>`
     update scheduled_messages
     set claimed_until = now() + make_interval(secs => ${CLAIM_SECONDS})

@@ -3,8 +3,8 @@ import { joinRuns, normalise, runsOf } from "./grams.ts";
 import type { Alternative } from "./search_queries.ts";
 
 /** Around a match: private-use characters, which are taken out of the text itself first. */
-export const MATCH_START = "\ue000";
-export const MATCH_END = "\ue001";
+const MATCH_START = "\ue000";
+const MATCH_END = "\ue001";
 
 /** UTF-16 units of an excerpt, and of them before the first match. */
 const LENGTH = 160;

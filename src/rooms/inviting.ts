@@ -15,7 +15,7 @@ import { hasPermission, requirePermission } from "./permissions.ts";
 /** How long an invite waits for its answer. */
 const INVITE_DAYS = 7;
 /** Users that are invited at once. */
-export const INVITEES_MAX = 50;
+const INVITEES_MAX = 50;
 
 export interface Invited {
   /** The invites that were made, in the order of the users. */

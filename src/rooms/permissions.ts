@@ -83,12 +83,8 @@ export function isModerator(role: RoomRole): boolean {
   return role !== "MEMBER";
 }
 
-/** Whether the first may act on the second: nobody acts on an equal or higher. */
-export function outranks(role: RoomRole, other: RoomRole): boolean {
-  return RANKS.indexOf(role) > RANKS.indexOf(other);
-}
-
-/** The rank of a column with a role, for statements that compare two of them under their locks. */
+/** The rank of a column with a role, for statements that compare two of them under their locks: nobody acts on an equal or
+ * higher. */
 export function rankOf(sql: Sql, column: string): Fragment {
   return sql`array_position(${RANKS as string[]}::text[], ${sql.unsafe(column)})`;
 }

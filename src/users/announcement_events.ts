@@ -17,10 +17,6 @@ export interface AnnouncementEvent {
 /** Topic of the hints that the log has grown; a message is `{ seq }`, the new head. */
 export const ANNOUNCEMENTS_TOPIC = "announcements";
 
-export function isAnnouncementHint(message: unknown): message is { readonly seq: number } {
-  return Number.isSafeInteger((message as { readonly seq?: unknown } | null)?.seq);
-}
-
 /** Two more parts of a `with` that append an event for the one row of the part `announcement` before them, if there is one.
  * `log` returns its `last_seq`, for `publishAnnouncementEvent`. */
 export function appendAnnouncementEvent({ sql }: App, kind: AnnouncementEventKind): Fragment {
