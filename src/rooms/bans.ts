@@ -8,6 +8,7 @@ import { optionalText } from "../lib/texts.ts";
 import { requireFuture } from "../lib/times.ts";
 import { readPage } from "../platform/keyset.ts";
 import { type Fragment, retryDeadlock } from "../platform/sql.ts";
+import { noSuchUser } from "../users/users.ts";
 import { appendViewerEvents, toldUsers } from "../users/viewer_events.ts";
 import { lockBoth, lockPermitted, type Member, requireMember } from "./members.ts";
 import { rankOf, requirePermission, rolesWith } from "./permissions.ts";
@@ -102,10 +103,6 @@ async function explainRefusal(app: App, member: Member, userId: string | null): 
   if (users.length === 0) throw noSuchUser();
   requirePermission(await requireMember(app, member, member.roomId), "BAN_MEMBERS", "roomId");
   if (await isOutranked(app, member, userId) === false) throw notOutranked();
-}
-
-function noSuchUser(): AppError {
-  return new AppError("NOT_FOUND", "Cannot find the user: there is none with this id", { path: ["userId"] });
 }
 
 /** `null` where the statement found the ban not allowed, or something changed while it waited for its locks.

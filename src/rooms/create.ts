@@ -5,9 +5,9 @@ import { AppError } from "../errors.ts";
 import { newId } from "../lib/ids.ts";
 import { isViolationOf, retryDeadlock } from "../platform/sql.ts";
 import { isBlocked } from "../users/blocks.ts";
-import { lockAccount } from "../users/users.ts";
+import { lockAccount, noSuchUser } from "../users/users.ts";
 import { appendViewerEvents, publishViewerEvents, toldUsers } from "../users/viewer_events.ts";
-import { blockedAt, checkInvitees, insertInviteRows, noSuchUserAt } from "./inviting.ts";
+import { blockedAt, checkInvitees, insertInviteRows } from "./inviting.ts";
 import type { RoomKind } from "./permissions.ts";
 import type { Room } from "./rooms.ts";
 import { makeSlug, parseName, parseSlug, parseTopic, slugTaken, varySlug } from "./slugs.ts";
@@ -59,7 +59,7 @@ async function parseInvitees(app: App, viewer: Viewer, ids: readonly (string | n
   for (const [index, id] of ids.entries()) {
     const path = ["inviteeIds", String(index)];
     const user = users.find((each) => each.id === id);
-    if (user === undefined) throw noSuchUserAt(path);
+    if (user === undefined) throw noSuchUser(path);
     if (id === viewer.userId) throw new AppError("ALREADY_MEMBER", "Cannot invite the user: it is yourself", { path });
     if (user.isBlocked) throw blockedAt(path);
   }

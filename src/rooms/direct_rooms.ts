@@ -5,8 +5,9 @@ import { AppError } from "../errors.ts";
 import { newId } from "../lib/ids.ts";
 import { retryDeadlock } from "../platform/sql.ts";
 import { isBlocked } from "../users/blocks.ts";
+import { noSuchUser } from "../users/users.ts";
 import { appendViewerEvents, publishViewerEvents, toldUsers } from "../users/viewer_events.ts";
-import { blockedAt, noSuchUserAt } from "./inviting.ts";
+import { blockedAt } from "./inviting.ts";
 import type { Room } from "./rooms.ts";
 
 /** Others in one conversation. */
@@ -47,7 +48,7 @@ async function checkUsers(app: App, userIds: readonly (string | null)[]): Promis
     where id = any(${userIds as string[]}::uuid[])
       and deleted_at is null`;
   const index = userIds.findIndex((wanted) => !found.some(({ id }) => id === wanted));
-  if (index >= 0) throw noSuchUserAt(["userIds", String(index)]);
+  if (index >= 0) throw noSuchUser(["userIds", String(index)]);
 }
 
 async function checkBlocks(app: App, viewer: Viewer, userIds: readonly (string | null)[]): Promise<void> {

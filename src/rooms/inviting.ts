@@ -6,6 +6,7 @@ import { newId } from "../lib/ids.ts";
 import { type Fragment, retryDeadlock } from "../platform/sql.ts";
 import { isBlocked } from "../users/blocks.ts";
 import { insertNotifications, notificationNews } from "../users/notifications.ts";
+import { noSuchUser } from "../users/users.ts";
 import { appendViewerEvents, publishViewerEvents, toldUsers } from "../users/viewer_events.ts";
 import { type Invite, inviteColumns, type InviteStatus, listInvites, listVisibleInvites } from "./invites.ts";
 import { banned, enterRoom, noSuchInvite } from "./join.ts";
@@ -131,15 +132,11 @@ async function listStandings(app: App, member: Member, userIds: readonly string[
 }
 
 function whyNot(user: Standing | undefined, path: readonly string[]): AppError {
-  if (user === undefined) return noSuchUserAt(path);
+  if (user === undefined) return noSuchUser(path);
   if (user.isMember) return new AppError("ALREADY_MEMBER", "Cannot invite the user: already in the room", { path });
   if (user.isBanned) return banned(...path);
   if (user.isBlocked) return blockedAt(path);
   return new AppError("ALREADY_MEMBER", "Cannot invite the user: already invited", { path });
-}
-
-export function noSuchUserAt(path: readonly string[]): AppError {
-  return new AppError("NOT_FOUND", "Cannot find the user: there is none with this id", { path });
 }
 
 export function blockedAt(path: readonly string[]): AppError {

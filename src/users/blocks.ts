@@ -4,7 +4,7 @@ import { AppError } from "../errors.ts";
 import type { Connection, Page } from "../lib/pages.ts";
 import { type Keyset, readPage } from "../platform/keyset.ts";
 import type { Fragment } from "../platform/sql.ts";
-import { type User, userColumns } from "./users.ts";
+import { noSuchUser, type User, userColumns } from "./users.ts";
 import { appendViewerEvents, publishViewerEvents, toldUsers } from "./viewer_events.ts";
 
 /** Topic of the hints that a block was made or lifted. */
@@ -110,8 +110,4 @@ export function isBlocked({ sql }: App, one: Fragment, other: Fragment): Fragmen
 /** Tells every node, for what is live there. */
 export function publishBlock(app: App, change: BlockChange): void {
   app.bus.publish(BLOCKS_TOPIC, change);
-}
-
-function noSuchUser(): AppError {
-  return new AppError("NOT_FOUND", "Cannot find the user: there is none with this id", { path: ["userId"] });
 }

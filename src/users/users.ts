@@ -66,6 +66,11 @@ export async function findUserByUsername(app: App, username: string): Promise<Us
   return user ?? null;
 }
 
+/** For an id of nobody; `path` leads to it. */
+export function noSuchUser(path: readonly string[] = ["userId"]): AppError {
+  return new AppError("NOT_FOUND", "Cannot find the user: there is none with this id", { path });
+}
+
 export interface ProfileInput {
   readonly username?: string | null | undefined;
   readonly displayName?: string | null | undefined;
