@@ -10,9 +10,9 @@ import { readPage } from "../platform/keyset.ts";
 import { type Fragment, retryDeadlock } from "../platform/sql.ts";
 import { noSuchUser } from "../users/users.ts";
 import { appendViewerEvents, toldUsers } from "../users/viewer_events.ts";
+import { takeSeq } from "./events.ts";
 import { lockBoth, lockPermitted, type Member, requireMember } from "./members.ts";
 import { rankOf, requirePermission, rolesWith } from "./permissions.ts";
-import { takeSeq } from "./events.ts";
 import { isOutranked, logRemoval, notOutranked, publishRemoval, REASON_MAX, type Removed } from "./removals.ts";
 
 /** Statements that may find the user's log grown under them before it is given up. */
@@ -60,6 +60,17 @@ export async function pageBans(app: App, member: Member, page: Page): Promise<Co
     keyOf: ({ createdAt, id }) => [createdAt.toISOString(), id],
     descending: true,
   }, page);
+}
+
+/** Whether the user, a column or a value cast to `uuid`, is banned from a row of `rooms` now. */
+export function isBanned(app: App, userId: Fragment): Fragment {
+  return app.sql`exists (
+    select
+    from bans
+    where bans.room_id = rooms.id
+      and bans.user_id = ${userId}
+      and ${isInForce(app)}
+  )`;
 }
 
 function isInForce({ sql }: App): Fragment {

@@ -8,9 +8,10 @@ import { isBlocked } from "../users/blocks.ts";
 import { insertNotifications, notificationNews } from "../users/notifications.ts";
 import { noSuchUser } from "../users/users.ts";
 import { appendViewerEvents, publishViewerEvents, toldUsers } from "../users/viewer_events.ts";
+import { isBanned } from "./bans.ts";
 import { type Invite, inviteColumns, type InviteStatus, listInvites, listVisibleInvites } from "./invites.ts";
 import { banned, enterRoom, noSuchInvite } from "./join.ts";
-import { isBanned, listMemberships, lockPermitted, type Member, requireMember } from "./members.ts";
+import { listMemberships, lockPermitted, type Member, requireMember } from "./members.ts";
 import { hasPermission, requirePermission } from "./permissions.ts";
 
 /** How long an invite waits for its answer. */

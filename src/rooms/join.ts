@@ -6,9 +6,9 @@ import { newId } from "../lib/ids.ts";
 import { isViolationOf, retryDeadlock } from "../platform/sql.ts";
 import { lockAccount } from "../users/users.ts";
 import { appendViewerEvents, publishViewerEvents, toldUsers } from "../users/viewer_events.ts";
+import { isBanned } from "./bans.ts";
 import { publishRoomEvent, type RoomEvent, takeSeq } from "./events.ts";
 import {
-  isBanned,
   isInvited,
   isVisibleTo,
   listMemberships,

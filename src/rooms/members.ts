@@ -105,17 +105,6 @@ export function isInvited({ sql }: App, { userId }: Pick<Viewer, "userId">): Fra
   )`;
 }
 
-/** Whether the user, a column or a value cast to `uuid`, is banned from a row of `rooms` now. */
-export function isBanned({ sql }: App, userId: Fragment): Fragment {
-  return sql`exists (
-    select
-    from bans
-    where bans.room_id = rooms.id
-      and bans.user_id = ${userId}
-      and (bans.expires_at is null or bans.expires_at > now())
-  )`;
-}
-
 export function noSuchRoom(): AppError {
   return new AppError("NOT_FOUND", "Cannot find the room: there is none with this id that you may see", {
     path: ["roomId"],

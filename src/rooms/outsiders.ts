@@ -1,7 +1,8 @@
 /** What is open to those who are not in a room. */
 import type { App } from "../app.ts";
 import type { Viewer } from "../auth/viewer.ts";
-import { isBanned, isInvited, type Member } from "./members.ts";
+import { isBanned } from "./bans.ts";
+import { isInvited, type Member } from "./members.ts";
 import { permissionsOf, permissionsOfStranger, type RoomPermission } from "./permissions.ts";
 import type { Room } from "./rooms.ts";
 
