@@ -24,9 +24,19 @@ export async function requireAdmin(app: App, viewer: Viewer): Promise<void> {
   if (!await isAdmin(app, viewer)) throw notAnAdmin();
 }
 
-/** Whether a row of `users` is an admin's, for statements that must hold it while they write. */
-export function mayAdminister({ sql }: App): Fragment {
+/** Whether a row of `users` is an admin's. */
+function mayAdminister({ sql }: App): Fragment {
   return sql`(role = 'ADMIN' and suspended_at is null and deleted_at is null)`;
+}
+
+/** One part of a statement that writes as an admin: no row for one who is none, and one who is stays so until its end. */
+export function lockAdmin(app: App, viewer: Viewer): Fragment {
+  return app.sql`
+    select id
+    from users
+    where id = ${viewer.userId}
+      and ${mayAdminister(app)}
+    for share`;
 }
 
 export function notAnAdmin(): AppError {

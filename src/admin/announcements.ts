@@ -4,6 +4,7 @@ import type { Viewer } from "../auth/viewer.ts";
 import { AppError } from "../errors.ts";
 import { newId } from "../lib/ids.ts";
 import { requireText } from "../lib/texts.ts";
+import { requireFuture } from "../lib/times.ts";
 import { appendAnnouncementEvent, publishAnnouncementEvent } from "../users/announcement_events.ts";
 import {
   type Announcement,
@@ -11,7 +12,7 @@ import {
   type AnnouncementLevel,
   noSuchAnnouncement,
 } from "../users/announcements.ts";
-import { mayAdminister, notAnAdmin, requireAdmin } from "./accounts.ts";
+import { lockAdmin, notAnAdmin, requireAdmin } from "./accounts.ts";
 
 const TITLE_MAX = 120;
 const CONTENT_MAX = 4_000;
@@ -38,18 +39,10 @@ export async function publishAnnouncement(app: App, viewer: Viewer, input: Publi
   await requireAdmin(app, viewer);
   const title = requireText("title", input.title, TITLE_MAX);
   const content = requireText("content", input.content, CONTENT_MAX);
-  const expiresAt = input.expiresAt ?? null;
-  if (expiresAt !== null && expiresAt.getTime() <= Date.now()) {
-    throw new AppError("INVALID_INPUT", "Cannot publish: the end is in the past", { path: ["expiresAt"] });
-  }
+  const expiresAt = input.expiresAt ? requireFuture("expiresAt", input.expiresAt) : null;
   const { roomId, userIds } = await parseAudience(app, input.audience);
   const [published] = await app.sql<(Announcement & { lastSeq: number })[]>`
-    with publisher as (
-      select id
-      from users
-      where id = ${viewer.userId}
-        and ${mayAdminister(app)}
-      for share
+    with publisher as (${lockAdmin(app, viewer)}
     ), announcement as (
       insert into announcements (id, publisher_id, title, content, level, room_id, user_ids, expires_at)
       select ${newId()}, id, ${title}, ${content}, ${input.level}, ${roomId}::uuid, ${userIds}::uuid[],
@@ -67,12 +60,7 @@ export async function publishAnnouncement(app: App, viewer: Viewer, input: Publi
 export async function retractAnnouncement(app: App, viewer: Viewer, id: string | null): Promise<string> {
   await requireAdmin(app, viewer);
   const [retracted] = await app.sql<{ id: string; isAllowed: boolean; lastSeq: number | null }[]>`
-    with retractor as (
-      select id
-      from users
-      where id = ${viewer.userId}
-        and ${mayAdminister(app)}
-      for share
+    with retractor as (${lockAdmin(app, viewer)}
     ), announcement as (
       update announcements
       set retracted_at = now()
