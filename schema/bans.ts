@@ -1,14 +1,11 @@
 /** Bans: keeping people out of a room, and letting them in again. */
-import { requireViewer } from "../src/context.ts";
 import { encodeId, findId } from "../src/lib/ids.ts";
 import { parsePage } from "../src/lib/pages.ts";
 import { banMember } from "../src/messages/moderation.ts";
 import { type Ban, listBans, pageBans, unbanUser } from "../src/rooms/bans.ts";
-import { requireMember } from "../src/rooms/members.ts";
-import { hasPermission } from "../src/rooms/permissions.ts";
 import { builder, Node, pageArgs, pageComplexity, pageTypes } from "./builder.ts";
 import { mutation } from "./mutations.ts";
-import { asMember, Room } from "./rooms.ts";
+import { asPermitted, requireKey, Room } from "./rooms.ts";
 import { User } from "./users.ts";
 
 export const RoomBan = builder.loadableObject("RoomBan", {
@@ -42,11 +39,10 @@ builder.objectField(Room, "bans", (t) =>
     args: pageArgs(50),
     complexity: pageComplexity,
     resolve: (room, args, ctx) =>
-      asMember(
-        ctx,
-        room,
-        (member) => hasPermission(member, "BAN_MEMBERS") ? pageBans(ctx.app, member, parsePage(args)) : null,
-      ),
+      asPermitted(ctx, room, {
+        permission: "BAN_MEMBERS",
+        read: (member) => pageBans(ctx.app, member, parsePage(args)),
+      }),
   }));
 
 mutation("banMember", {
@@ -63,7 +59,7 @@ mutation("banMember", {
     }),
   }),
   resolve: async ({ roomId, userId, ...input }, ctx) => {
-    const member = await requireMember(ctx.app, requireViewer(ctx), findId("room", roomId));
+    const member = await requireKey(ctx, roomId);
     return await banMember(ctx.app, member, { ...input, userId: findId("user", userId) });
   },
   fields: (t) => ({
@@ -84,7 +80,7 @@ mutation("unbanMember", {
     userId: t.id({ required: true, description: "Banned user." }),
   }),
   resolve: async ({ roomId, userId }, ctx) => {
-    const member = await requireMember(ctx.app, requireViewer(ctx), findId("room", roomId));
+    const member = await requireKey(ctx, roomId);
     return { roomId: member.roomId, banId: await unbanUser(ctx.app, member, findId("user", userId)) };
   },
   fields: (t) => ({

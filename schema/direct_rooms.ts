@@ -33,7 +33,7 @@ mutation("openDirectRoom", {
       type: RoomPages.edge,
       nullable: true,
       description: "Its edge in `viewer.rooms`.",
-      resolve: ({ room }) => roomEdge(room),
+      resolve: ({ room }) => room && roomEdge(room),
     }),
   }),
 });

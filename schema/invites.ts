@@ -11,12 +11,10 @@ import {
   pageViewerInvites,
 } from "../src/rooms/invites.ts";
 import { acceptInvite, declineInvite, inviteToRoom, revokeInvite } from "../src/rooms/inviting.ts";
-import { requireMember } from "../src/rooms/members.ts";
-import { hasPermission } from "../src/rooms/permissions.ts";
 import { builder, Node, pageArgs, pageComplexity, pageTypes } from "./builder.ts";
 import { RoomMember } from "./members.ts";
 import { mutation, type PayloadBuilder } from "./mutations.ts";
-import { asMember, Room, roomEdge, RoomPages } from "./rooms.ts";
+import { asPermitted, loadRoomEdge, requireKey, Room, RoomPages } from "./rooms.ts";
 import { User, Viewer } from "./users.ts";
 
 const InviteStatus = builder.enumType("InviteStatus", {
@@ -73,11 +71,10 @@ builder.objectField(Room, "invites", (t) =>
     args: pageArgs(50),
     complexity: pageComplexity,
     resolve: (room, args, ctx) =>
-      asMember(
-        ctx,
-        room,
-        (member) => hasPermission(member, "INVITE_MEMBERS") ? pageRoomInvites(ctx.app, member, parsePage(args)) : null,
-      ),
+      asPermitted(ctx, room, {
+        permission: "INVITE_MEMBERS",
+        read: (member) => pageRoomInvites(ctx.app, member, parsePage(args)),
+      }),
   }));
 
 mutation("inviteToRoom", {
@@ -88,7 +85,7 @@ mutation("inviteToRoom", {
     userIds: t.idList({ required: true, description: "Users to invite, up to 50." }),
   }),
   resolve: async ({ roomId, userIds }, ctx) => {
-    const member = await requireMember(ctx.app, requireViewer(ctx), findId("room", roomId));
+    const member = await requireKey(ctx, roomId);
     return await inviteToRoom(ctx.app, member, userIds.map((id) => findId("user", id)));
   },
   fields: (t) => ({
@@ -109,13 +106,12 @@ mutation("acceptInvite", {
   input: (t) => ({ inviteId: t.id({ required: true, description: "Invite." }) }),
   resolve: ({ inviteId }, ctx) => acceptInvite(ctx.app, requireViewer(ctx), findId("invite", inviteId)),
   fields: (t) => ({
-    invite: t.field({ type: RoomInvite, nullable: true, description: "The invite.", resolve: ({ invite }) => invite }),
+    invite: inviteField(t),
     roomEdge: t.field({
       type: RoomPages.edge,
       nullable: true,
       description: "Edge of the joined room in `viewer.rooms`.",
-      resolve: async ({ member }, _args, ctx) =>
-        member ? roomEdge(await Room.getDataloader(ctx).load(member.roomId)) : null,
+      resolve: ({ member }, _args, ctx) => member ? loadRoomEdge(ctx, member.roomId) : null,
     }),
     member: t.field({
       type: RoomMember,

@@ -3,12 +3,12 @@ import { requireViewer } from "../src/context.ts";
 import { encodeId, findId } from "../src/lib/ids.ts";
 import { parsePage } from "../src/lib/pages.ts";
 import { joinRoom } from "../src/rooms/join.ts";
-import { listMembers, type Member, pageMembers, requireMember } from "../src/rooms/members.ts";
+import { listMembers, type Member, pageMembers } from "../src/rooms/members.ts";
 import { kickMember, leaveRoom } from "../src/rooms/removals.ts";
 import { updateMember } from "../src/rooms/roles.ts";
 import { builder, Node, pageArgs, pageComplexity, pageTypes } from "./builder.ts";
 import { mutation } from "./mutations.ts";
-import { asMember, findRoom, Room, roomEdge, RoomPages } from "./rooms.ts";
+import { asMember, findRoom, loadRoomEdge, requireKey, Room, RoomPages } from "./rooms.ts";
 import { User } from "./users.ts";
 
 const RoomRole = builder.enumType("RoomRole", {
@@ -81,8 +81,7 @@ mutation("joinRoom", {
       type: RoomPages.edge,
       nullable: true,
       description: "Its edge in `viewer.rooms`.",
-      resolve: async ({ member }, _args, ctx) =>
-        member ? roomEdge(await Room.getDataloader(ctx).load(member.roomId)) : null,
+      resolve: ({ member }, _args, ctx) => member ? loadRoomEdge(ctx, member.roomId) : null,
     }),
     member: t.field({
       type: RoomMember,
@@ -123,7 +122,7 @@ mutation("kickMember", {
     reason: t.string({ description: "Reason, shown to the user." }),
   }),
   resolve: async ({ roomId, userId, reason }, ctx) => {
-    const member = await requireMember(ctx.app, requireViewer(ctx), findId("room", roomId));
+    const member = await requireKey(ctx, roomId);
     return {
       roomId: member.roomId,
       memberId: await kickMember(ctx.app, member, { userId: findId("user", userId), reason }),
@@ -149,7 +148,7 @@ mutation("updateMember", {
     mutedUntil: t.field({ type: "DateTime", description: "Until when the member may not write; `null` lifts it." }),
   }),
   resolve: async ({ roomId, userId, ...change }, ctx) => {
-    const member = await requireMember(ctx.app, requireViewer(ctx), findId("room", roomId));
+    const member = await requireKey(ctx, roomId);
     return { member: await updateMember(ctx.app, member, { ...change, userId: findId("user", userId) }) };
   },
   fields: (t) => ({

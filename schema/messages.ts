@@ -15,10 +15,9 @@ import {
 } from "../src/messages/messages.ts";
 import { listResponses, type Responses } from "../src/messages/responses.ts";
 import { sendMessage } from "../src/messages/send.ts";
-import { requireMember } from "../src/rooms/members.ts";
 import { builder, Node, pageArgs, pageComplexity, pageTypes, viewerSlot } from "./builder.ts";
 import { mutation } from "./mutations.ts";
-import { asMember, Room } from "./rooms.ts";
+import { asMember, requireKey, Room } from "./rooms.ts";
 import { User } from "./users.ts";
 
 /** A text weighs as much as so many small fields: an answer is bounded in bytes too. */
@@ -133,7 +132,7 @@ mutation("sendMessage", {
     }),
   }),
   resolve: async ({ roomId, ...input }, ctx) => {
-    const member = await requireMember(ctx.app, requireViewer(ctx), findId("room", roomId));
+    const member = await requireKey(ctx, roomId);
     const replyToId = findOptionalId("message", input.replyToId);
     const threadRootId = findOptionalId("message", input.threadRootId);
     const message = await sendMessage(ctx.app, member, { ...input, replyToId, threadRootId });

@@ -1,15 +1,14 @@
 /** What has been read: by the viewer, counted, and by the others, as receipts. */
-import { requireViewer } from "../src/context.ts";
-import { findId, findOptionalId } from "../src/lib/ids.ts";
+import { findOptionalId } from "../src/lib/ids.ts";
 import { parsePage } from "../src/lib/pages.ts";
 import type { Message as MessageRow } from "../src/messages/messages.ts";
 import { countReaders, listLastRead, markRoomRead, pageReaders } from "../src/messages/read_state.ts";
-import { type Member, requireMember } from "../src/rooms/members.ts";
+import type { Member } from "../src/rooms/members.ts";
 import { builder, pageArgs, pageComplexity } from "./builder.ts";
 import { RoomMember, RoomMemberPages } from "./members.ts";
 import { Message } from "./messages.ts";
 import { mutation } from "./mutations.ts";
-import { Room } from "./rooms.ts";
+import { requireKey, Room } from "./rooms.ts";
 import { Viewer } from "./users.ts";
 
 builder.objectFields(Viewer, (t) => ({
@@ -67,11 +66,10 @@ mutation("markRoomRead", {
     roomId: t.id({ required: true, description: "Room." }),
     messageId: t.id({ description: "Last message read; default the newest. The position never moves back." }),
   }),
-  resolve: async ({ roomId, messageId }, ctx) => ({
-    member: await markRoomRead(ctx.app, await requireMember(ctx.app, requireViewer(ctx), findId("room", roomId)), {
-      messageId: findOptionalId("message", messageId),
-    }),
-  }),
+  resolve: async ({ roomId, messageId }, ctx) => {
+    const member = await requireKey(ctx, roomId);
+    return { member: await markRoomRead(ctx.app, member, { messageId: findOptionalId("message", messageId) }) };
+  },
   fields: (t) => ({
     room: t.field({
       type: Room,

@@ -1,15 +1,14 @@
 /** What one may do in a room and is told of it, and changing and deleting it. */
-import { requireViewer } from "../src/context.ts";
-import { encodeId, findId } from "../src/lib/ids.ts";
+import { encodeId } from "../src/lib/ids.ts";
 import { deleteRoom } from "../src/rooms/deletions.ts";
-import { type NotificationLevel as Level, requireMember } from "../src/rooms/members.ts";
+import type { NotificationLevel as Level } from "../src/rooms/members.ts";
 import { listPermissions } from "../src/rooms/outsiders.ts";
 import type { RoomPermission as Permission } from "../src/rooms/permissions.ts";
 import type { Room as RoomRow } from "../src/rooms/rooms.ts";
 import { updateRoom, updateRoomNotifications } from "../src/rooms/settings.ts";
 import { builder } from "./builder.ts";
 import { mutation } from "./mutations.ts";
-import { Room, RoomKind } from "./rooms.ts";
+import { requireKey, Room, RoomKind } from "./rooms.ts";
 
 const RoomPermission = builder.enumType("RoomPermission", {
   description: "What the viewer may do in a room; drives which buttons a client shows.",
@@ -68,7 +67,7 @@ mutation("updateRoom", {
     slowModeSeconds: t.int({ description: "Seconds between two messages of one member." }),
   }),
   resolve: async ({ roomId, ...change }, ctx) => {
-    const member = await requireMember(ctx.app, requireViewer(ctx), findId("room", roomId));
+    const member = await requireKey(ctx, roomId);
     return { roomId: await updateRoom(ctx.app, member, change) };
   },
   fields: (t) => ({
@@ -80,7 +79,7 @@ mutation("deleteRoom", {
   description: "Deletes a room and its messages.",
   input: (t) => ({ roomId: t.id({ required: true, description: "Room." }) }),
   resolve: async ({ roomId }, ctx) => {
-    const member = await requireMember(ctx.app, requireViewer(ctx), findId("room", roomId));
+    const member = await requireKey(ctx, roomId);
     return { roomId: await deleteRoom(ctx.app, member) };
   },
   fields: (t) => ({
@@ -99,7 +98,7 @@ mutation("updateRoomNotifications", {
     level: t.field({ type: NotificationLevel, required: true, description: "Which messages notify the viewer." }),
   }),
   resolve: async ({ roomId, level }, ctx) => {
-    const member = await requireMember(ctx.app, requireViewer(ctx), findId("room", roomId));
+    const member = await requireKey(ctx, roomId);
     await updateRoomNotifications(ctx.app, member, level);
     return { roomId: member.roomId };
   },

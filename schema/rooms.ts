@@ -1,12 +1,12 @@
-/** Rooms and memberships. Fields that need membership are `null`, without an error, for those who are not in. */
+/** Rooms: what they show, how they are found and made. Fields that need membership are `null`, without an error, for those who are not in. */
 import { type Context, requireViewer } from "../src/context.ts";
 import { encodeEventCursor } from "../src/lib/event_cursors.ts";
 import { encodeId, findId } from "../src/lib/ids.ts";
 import { parsePage } from "../src/lib/pages.ts";
 import { createRoom } from "../src/rooms/create.ts";
 import { type Participant, titleFor } from "../src/rooms/direct_rooms.ts";
-import type { Member } from "../src/rooms/members.ts";
-import type { RoomKind as Kind } from "../src/rooms/permissions.ts";
+import { type Member, requireMember } from "../src/rooms/members.ts";
+import { hasPermission, type RoomKind as Kind, type RoomPermission } from "../src/rooms/permissions.ts";
 import {
   findRoomBySlug,
   listRooms,
@@ -75,6 +75,12 @@ export const Room = builder.loadableObject("Room", {
 });
 
 export const RoomPages = pageTypes(Room, "Room", "room", "rooms");
+
+/** The viewer's key to a room, by its global id. Throws UNAUTHENTICATED, NOT_FOUND, NOT_A_MEMBER. */
+export async function requireKey(ctx: Context, roomId: string): Promise<Member> {
+  return await requireMember(ctx.app, requireViewer(ctx), findId("room", roomId));
+}
+
 /** What `read` finds with the viewer's key to the room; `null` for those who have none. */
 export async function asMember<T>(
   ctx: Context,
@@ -83,6 +89,16 @@ export async function asMember<T>(
 ): Promise<Awaited<T> | null> {
   const member = await ctx.memberOf(room.id);
   return member && await read(member);
+}
+
+/** As `asMember`, and `null` for those who have not the permission either. */
+export async function asPermitted<T>(
+  ctx: Context,
+  room: RoomRow,
+  { permission, read }: { readonly permission: RoomPermission; readonly read: (member: Member) => T },
+): Promise<Awaited<T> | null> {
+  const member = await ctx.memberOf(room.id);
+  return member && hasPermission(member, permission) ? await read(member) : null;
 }
 
 export async function findRoom(ctx: Context, id: string | null): Promise<RoomRow | null> {
@@ -145,7 +161,12 @@ builder.queryFields((t) => ({
 }));
 
 /** The edge of a room in `viewer.rooms`. */
-export const roomEdge = (room: RoomRow | null | undefined) => room && { cursor: viewerRoomCursor(room), node: room };
+export const roomEdge = (node: RoomRow) => ({ cursor: viewerRoomCursor(node), node });
+
+/** The same of the room with this id. */
+export async function loadRoomEdge(ctx: Context, roomId: string) {
+  return roomEdge(await Room.getDataloader(ctx).load(roomId));
+}
 
 mutation("createRoom", {
   description: "Creates a room, with the viewer as its owner.",
@@ -173,7 +194,7 @@ mutation("createRoom", {
       type: RoomPages.edge,
       nullable: true,
       description: "Its edge in `viewer.rooms`.",
-      resolve: ({ room }) => roomEdge(room),
+      resolve: ({ room }) => room && roomEdge(room),
     }),
   }),
 });

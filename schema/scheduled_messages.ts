@@ -13,12 +13,11 @@ import {
   updateScheduledMessage,
 } from "../src/messages/scheduled_messages.ts";
 import { listVisibleMessages } from "../src/messages/messages.ts";
-import { requireMember } from "../src/rooms/members.ts";
 import { builder, Node, pageArgs, pageComplexity, pageTypes } from "./builder.ts";
 import { ErrorCode } from "./errors.ts";
 import { Message } from "./messages.ts";
 import { mutation } from "./mutations.ts";
-import { Room } from "./rooms.ts";
+import { requireKey, Room } from "./rooms.ts";
 import { Attachment } from "./uploads.ts";
 import { Viewer } from "./users.ts";
 
@@ -105,7 +104,7 @@ mutation("scheduleMessage", {
     clientMessageId: t.string({ description: "As in `sendMessage`." }),
   }),
   resolve: async ({ roomId, replyToId, ...input }, ctx) => {
-    const member = await requireMember(ctx.app, requireViewer(ctx), findId("room", roomId));
+    const member = await requireKey(ctx, roomId);
     const quoted = { replyToId: findOptionalId("message", replyToId) };
     return { scheduledMessage: await scheduleMessage(ctx.app, member, { ...input, ...quoted }) };
   },

@@ -4,13 +4,12 @@ import { encodeId } from "../src/lib/ids.ts";
 import { encodeViewerCursor } from "../src/lib/viewer_cursors.ts";
 import { followViewer, type LiveViewerEvent, type ViewerBatch } from "../src/live/viewer_stream.ts";
 import type { RemovalReason as Reason } from "../src/rooms/events.ts";
-import { viewerRoomCursor } from "../src/rooms/rooms.ts";
 import { Announcement, announcementEdge, AnnouncementPages } from "./announcements.ts";
 import { builder, type SchemaTypes } from "./builder.ts";
 import { inviteEdge, RoomInvite, RoomInvitePages } from "./invites.ts";
 import { Notification, notificationEdge, NotificationPages } from "./notifications.ts";
 import { RemovalReason } from "./room_events.ts";
-import { Room, RoomPages } from "./rooms.ts";
+import { loadRoomEdge, Room, RoomPages } from "./rooms.ts";
 import { ScheduledMessage } from "./scheduled_messages.ts";
 import { Viewer } from "./users.ts";
 
@@ -72,10 +71,7 @@ builder.objectFields(
     roomEdge: t.field({
       type: RoomPages.edge,
       description: "Its edge in `viewer.rooms`.",
-      resolve: async ({ subjectId }, _args, ctx) => {
-        const node = await Room.getDataloader(ctx).load(subjectId);
-        return { cursor: viewerRoomCursor(node), node };
-      },
+      resolve: ({ subjectId }, _args, ctx) => loadRoomEdge(ctx, subjectId),
     }),
   }),
 );
