@@ -13,7 +13,7 @@ import {
   pageAnnouncements,
 } from "../src/users/announcements.ts";
 import { builder, Node, pageArgs, pageComplexity, pageTypes } from "./builder.ts";
-import { mutation } from "./mutations.ts";
+import { mutation, type PayloadBuilder } from "./mutations.ts";
 import { Room } from "./rooms.ts";
 
 /** A text weighs as much as so many small fields, as in messages. */
@@ -82,6 +82,14 @@ const AnnouncementAudience = builder.inputType("AnnouncementAudience", {
   }),
 });
 
+const announcementField = (t: PayloadBuilder<{ readonly announcement: AnnouncementRow }>) =>
+  t.field({
+    type: Announcement,
+    nullable: true,
+    description: "The announcement.",
+    resolve: ({ announcement }) => announcement,
+  });
+
 mutation("publishAnnouncement", {
   description: "Admin: sends an announcement to everyone, a room, or some users.",
   input: (t) => ({
@@ -102,12 +110,7 @@ mutation("publishAnnouncement", {
     }),
   }),
   fields: (t) => ({
-    announcement: t.field({
-      type: Announcement,
-      nullable: true,
-      description: "The announcement.",
-      resolve: ({ announcement }) => announcement,
-    }),
+    announcement: announcementField(t),
     announcementEdge: t.field({
       type: AnnouncementPages.edge,
       nullable: true,
@@ -143,11 +146,6 @@ mutation("dismissAnnouncement", {
     ),
   }),
   fields: (t) => ({
-    announcement: t.field({
-      type: Announcement,
-      nullable: true,
-      description: "The announcement.",
-      resolve: ({ announcement }) => announcement,
-    }),
+    announcement: announcementField(t),
   }),
 });

@@ -2,10 +2,11 @@
 import { requireViewer } from "../src/context.ts";
 import { findId } from "../src/lib/ids.ts";
 import { parsePage } from "../src/lib/pages.ts";
+import type { Message as MessageRow } from "../src/messages/messages.ts";
 import { pagePinnedMessages, pinCursor, pinMessage, unpinMessage } from "../src/messages/pins.ts";
 import { builder, pageArgs, pageComplexity } from "./builder.ts";
 import { Message, MessagePages } from "./messages.ts";
-import { mutation } from "./mutations.ts";
+import { mutation, type PayloadBuilder } from "./mutations.ts";
 import { asMember, Room } from "./rooms.ts";
 import { User } from "./users.ts";
 
@@ -29,6 +30,9 @@ builder.objectField(Room, "pinnedMessages", (t) =>
     resolve: (room, args, ctx) => asMember(ctx, room, (member) => pagePinnedMessages(ctx.app, member, parsePage(args))),
   }));
 
+const messageField = (t: PayloadBuilder<{ readonly message: MessageRow }>) =>
+  t.field({ type: Message, nullable: true, description: "The changed message.", resolve: ({ message }) => message });
+
 mutation("pinMessage", {
   description: "Pins a message.",
   input: (t) => ({ messageId: t.id({ required: true, description: "Message." }) }),
@@ -36,12 +40,7 @@ mutation("pinMessage", {
     message: await pinMessage(ctx.app, requireViewer(ctx), findId("message", messageId)),
   }),
   fields: (t) => ({
-    message: t.field({
-      type: Message,
-      nullable: true,
-      description: "The changed message.",
-      resolve: ({ message }) => message,
-    }),
+    message: messageField(t),
     messageEdge: t.field({
       type: MessagePages.edge,
       nullable: true,
@@ -58,11 +57,6 @@ mutation("unpinMessage", {
     message: await unpinMessage(ctx.app, requireViewer(ctx), findId("message", messageId)),
   }),
   fields: (t) => ({
-    message: t.field({
-      type: Message,
-      nullable: true,
-      description: "The changed message.",
-      resolve: ({ message }) => message,
-    }),
+    message: messageField(t),
   }),
 });
