@@ -46,11 +46,8 @@ const NODES: Readonly<Record<IdPrefix, { readonly type: OutputType<SchemaTypes>;
   // Nothing can be uploaded yet.
   attachment: { type: Attachment, find: () => Promise.resolve([]) },
   scheduled: { type: ScheduledMessage, find: listScheduledMessages },
-  notification: { type: Notification, find: listNotifications },
-  announcement: {
-    type: Announcement,
-    find: (app, { userId }, ids) => listVisibleAnnouncements(app, userId, ids),
-  },
+  notification: { type: Notification, find: (app, { userId }, ids) => listNotifications(app, userId, ids) },
+  announcement: { type: Announcement, find: (app, { userId }, ids) => listVisibleAnnouncements(app, userId, ids) },
 };
 
 builder.queryFields((t) => ({
@@ -76,9 +73,7 @@ async function findNodes(ctx: Context, globalIds: readonly string[]): Promise<(R
     throw new AppError(
       "BAD_USER_INPUT",
       `Cannot fetch the objects: there are ${globalIds.length} ids, the limit is ${IDS_MAX}`,
-      {
-        limit: IDS_MAX,
-      },
+      { limit: IDS_MAX },
     );
   }
   const viewer = requireViewer(ctx);
@@ -86,9 +81,9 @@ async function findNodes(ctx: Context, globalIds: readonly string[]): Promise<(R
   const prefixes = [...new Set(wanted.flatMap((id) => id?.prefix ?? []))];
   const found = await Promise.all(prefixes.map(async (prefix) => {
     const ids = wanted.flatMap((id) => id?.prefix === prefix ? id.uuid : []);
-    const node = NODES[prefix];
-    const rows = await node?.find(ctx.app, viewer, ids) ?? [];
-    for (const row of rows) if (node) brandWithType(row, node.type);
+    const { type, find } = NODES[prefix];
+    const rows = await find(ctx.app, viewer, ids);
+    for (const row of rows) brandWithType(row, type);
     return [prefix, new Map(rows.map((row) => [row.id, row]))] as const;
   }));
   const rowsOf = new Map(found);

@@ -67,7 +67,7 @@ const NotificationSubject = builder.unionType("NotificationSubject", {
 export const Notification = builder.loadableObject("Notification", {
   description: "Something that asks for the viewer's attention.",
   interfaces: [Node],
-  load: (ids: string[], ctx) => listNotifications(ctx.app, requireViewer(ctx), ids),
+  load: (ids: string[], ctx) => listNotifications(ctx.app, requireViewer(ctx).userId, ids),
   toKey: ({ id }: NotificationRow) => id,
   sort: true,
   fields: (t) => ({

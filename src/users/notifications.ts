@@ -78,11 +78,7 @@ export function notificationCursor(notification: Notification): string {
 }
 
 /** Those of the notifications that are the user's. */
-export async function listNotifications(
-  app: App,
-  { userId }: { readonly userId: string },
-  ids: readonly string[],
-): Promise<Notification[]> {
+export async function listNotifications(app: App, userId: string, ids: readonly string[]): Promise<Notification[]> {
   return await app.sql<Notification[]>`
     select *
     from (${selectNotifications(app, userId)}) as notification
@@ -105,21 +101,8 @@ export async function markNotificationsRead(
   ids: readonly (string | null)[] | null,
 ): Promise<Notification[]> {
   const { sql } = app;
-  if (ids !== null && ids.length > MARKED_MAX) {
-    const state = `there are ${ids.length}, the limit is ${MARKED_MAX}`;
-    throw new AppError("TOO_LONG", `Cannot mark the notifications: ${state}`, {
-      path: ["notificationIds"],
-      limit: MARKED_MAX,
-    });
-  }
-  const known = ids && (await listNotifications(app, { userId }, ids.filter((id) => id !== null))).map(({ id }) => id);
-  const unknown = ids?.findIndex((id) => id === null || !known?.includes(id)) ?? -1;
-  if (unknown >= 0) {
-    throw new AppError("NOT_FOUND", "Cannot mark the notification: you have none with this id", {
-      path: ["notificationIds", String(unknown)],
-    });
-  }
-  const isMeant = (id: Fragment) => known === null ? sql`true` : sql`${id} = any(${known}::uuid[])`;
+  const meant = ids && await requireOwn(app, userId, ids);
+  const isMeant = (id: Fragment) => meant === null ? sql`true` : sql`${id} = any(${meant}::uuid[])`;
   const [result] = await retryDeadlock(() =>
     sql<{ marked: string[]; told: string[] }[]>`
     with stored as (
@@ -144,6 +127,24 @@ export async function markNotificationsRead(
     }`
   );
   publishViewerEvents(app, result?.told ?? []);
-  const marked = await listNotifications(app, { userId }, result?.marked ?? []);
+  const marked = await listNotifications(app, userId, result?.marked ?? []);
   return (result?.marked ?? []).flatMap((id) => marked.find((each) => each.id === id) ?? []);
+}
+
+/** The ids, if each is that of a notification of the user. */
+async function requireOwn(app: App, userId: string, ids: readonly (string | null)[]): Promise<string[]> {
+  if (ids.length > MARKED_MAX) {
+    const state = `there are ${ids.length}, the limit is ${MARKED_MAX}`;
+    throw new AppError("TOO_LONG", `Cannot mark the notifications: ${state}`, {
+      path: ["notificationIds"],
+      limit: MARKED_MAX,
+    });
+  }
+  const wanted = ids.filter((id) => id !== null);
+  const own = new Set<string | null>((await listNotifications(app, userId, wanted)).map(({ id }) => id));
+  const unknown = ids.findIndex((id) => !own.has(id));
+  if (unknown < 0) return wanted;
+  throw new AppError("NOT_FOUND", "Cannot mark the notification: you have none with this id", {
+    path: ["notificationIds", String(unknown)],
+  });
 }
