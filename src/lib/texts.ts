@@ -1,5 +1,7 @@
-/** Checks of texts that people type. Each throws an `AppError` with the `path` of the form field. */
+/** Checks of texts that people type. Those that refuse one throw an `AppError` with the `path` of the form field. */
 import { AppError } from "../errors.ts";
+
+const PEOPLE_QUERY_MAX = 80;
 
 /** Characters as people count them: one per code point, so that an emoji is not two. */
 export function countCharacters(text: string): number {
@@ -33,6 +35,11 @@ export function requireExactText(field: string, text: string, charactersMax: num
   requireText(field, text, charactersMax);
   checkText(field, text, charactersMax);
   return text;
+}
+
+/** What is typed to find people by handle or name: without the `@`, cut where it is too long. */
+export function parsePeopleQuery(text: string): string {
+  return text.trim().replace(/^@/, "").slice(0, PEOPLE_QUERY_MAX).toWellFormed().replaceAll("\0", "");
 }
 
 function checkText(field: string, text: string, charactersMax: number): void {

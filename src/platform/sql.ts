@@ -55,6 +55,11 @@ export function commaSeparated(sql: Sql, parts: readonly Fragment[]): Fragment {
   return parts.reduce((all, part) => sql`${all}, ${part}`);
 }
 
+/** The text as a part of a pattern of `like` that means nothing but itself. */
+export function escapeLike(text: string): string {
+  return text.replace(/[\\%_]/g, "\\$&");
+}
+
 const DEADLOCK_TRIES = 3;
 
 /** Runs one statement again when it was the victim of a deadlock: it was undone as a whole. */

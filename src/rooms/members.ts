@@ -4,12 +4,11 @@ import type { Viewer } from "../auth/viewer.ts";
 import { AppError } from "../errors.ts";
 import { parseEventCursor } from "../lib/event_cursors.ts";
 import type { Connection, Page } from "../lib/pages.ts";
+import { parsePeopleQuery } from "../lib/texts.ts";
 import { cursorOf, type Keyset, readPage } from "../platform/keyset.ts";
-import type { Fragment } from "../platform/sql.ts";
+import { escapeLike, type Fragment } from "../platform/sql.ts";
 import type { RoomEvent, RoomRole } from "./events.ts";
 import { isPermitted, type RoomKind, type RoomPermission } from "./permissions.ts";
-
-const SEARCH_MAX = 80;
 
 export interface Member {
   readonly id: string;
@@ -136,14 +135,11 @@ export async function pageMembers(
   { filter, page }: { filter: MemberFilter; page: Page },
 ): Promise<Connection<Member>> {
   const { sql } = app;
-  const prefix = (filter.search ?? "").trim().replace(/^@/, "").slice(0, SEARCH_MAX).replaceAll("\0", "").replace(
-    /[\\%_]/g,
-    "\\$&",
-  );
+  const prefix = `${escapeLike(parsePeopleQuery(filter.search ?? ""))}%`;
   const rows = sql`
     ${selectSorted(app)}
     where members.room_id = ${member.roomId}
-      and (users.username like ${prefix.toLowerCase() + "%"} or users.display_name ilike ${prefix + "%"})
+      and (users.username like ${prefix.toLowerCase()} or users.display_name ilike ${prefix})
       and ${filter.roles ? sql`members.role = any(${filter.roles as string[]}::text[])` : sql`true`}`;
   return await readPage<MemberRow>(sql, { ...MEMBERS, rows }, page);
 }

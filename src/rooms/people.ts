@@ -1,11 +1,11 @@
 /** Finding people by the beginning of their handle or name. */
 import type { App } from "../app.ts";
 import type { Connection, Page } from "../lib/pages.ts";
+import { parsePeopleQuery } from "../lib/texts.ts";
 import { type Keyset, readPage } from "../platform/keyset.ts";
+import { escapeLike } from "../platform/sql.ts";
 import { type User, userColumns } from "../users/users.ts";
 import type { Member } from "./members.ts";
-
-const QUERY_MAX = 80;
 
 type Found = User & { readonly rank: number };
 
@@ -22,8 +22,8 @@ export async function searchUsers(
   { query, member, page }: { readonly query: string; readonly member: Member | null; readonly page: Page },
 ): Promise<Connection<User>> {
   const { sql } = app;
-  const wanted = query.trim().replace(/^@/, "").slice(0, QUERY_MAX).toWellFormed().replaceAll("\0", "").toLowerCase();
-  const prefix = `${wanted.replace(/[\\%_]/g, "\\$&")}%`;
+  const wanted = parsePeopleQuery(query).toLowerCase();
+  const prefix = `${escapeLike(wanted)}%`;
   const rows = sql`
     select ${userColumns(app)},
       case when username = ${wanted} or lower(display_name) = ${wanted} then 0 else 1 end as rank

@@ -1,10 +1,10 @@
-/** Rooms: what they are and how they are found. Who may see what is decided here; a private room does not exist for
- * strangers. */
+/** Rooms: what they are and how they are found. A private room does not exist for strangers. */
 import type { Viewer } from "../auth/viewer.ts";
 import type { App } from "../app.ts";
 import type { Connection, Page } from "../lib/pages.ts";
 import { isStorable } from "../lib/texts.ts";
 import { cursorOf, type Keyset, readPage } from "../platform/keyset.ts";
+import { escapeLike } from "../platform/sql.ts";
 import { isVisibleTo } from "./members.ts";
 import type { RoomKind } from "./permissions.ts";
 
@@ -92,11 +92,8 @@ export async function pagePublicRooms(
   { search, orderBy }: { readonly search?: string | null | undefined; readonly orderBy: RoomOrder },
   page: Page,
 ): Promise<Connection<Room>> {
-  const words = (search ?? "").slice(0, SEARCH_MAX).replaceAll("\0", "").split(/\s+/).filter(Boolean).slice(
-    0,
-    SEARCH_WORDS_MAX,
-  );
-  const patterns = words.map((word) => `%${word.replace(/[\\%_]/g, "\\$&")}%`);
+  const words = (search ?? "").slice(0, SEARCH_MAX).replaceAll("\0", "").split(/\s+/).filter(Boolean);
+  const patterns = words.slice(0, SEARCH_WORDS_MAX).map((word) => `%${escapeLike(word)}%`);
   const rows = app.sql`
     select *, lower(name) as sort_name
     from rooms
