@@ -1,25 +1,21 @@
 /** The logs are kept for a while, not for ever: what is older is cut, and a cursor from before gets a resync. Deleted rooms go
  * with them. */
 import type { App } from "../app.ts";
+import { repeat } from "../platform/timers.ts";
 import { purgeRooms } from "../rooms/deletions.ts";
 
 const INTERVAL_MS = 3_600_000;
 /** Rows of one statement, so that it holds no lock for long. */
 const ROWS_MAX = 10_000;
 
+/** Cuts what is old as long as the app runs, beginning now. */
 export function keepRetention(app: App): AsyncDisposable {
   const clean = () => {
     app.background(cutLogs(app));
     app.background(purgeRooms(app));
   };
   clean();
-  const timer = setInterval(clean, INTERVAL_MS);
-  return {
-    [Symbol.asyncDispose]() {
-      clearInterval(timer);
-      return Promise.resolve();
-    },
-  };
+  return repeat(INTERVAL_MS, clean);
 }
 
 /** Deletes events older than the retention and returns how many. What they are about stays: it is not in the logs. */

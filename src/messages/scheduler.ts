@@ -3,6 +3,7 @@
 import type { App } from "../app.ts";
 import { AppError, ERRORS } from "../errors.ts";
 import type { Fragment } from "../platform/sql.ts";
+import { repeat } from "../platform/timers.ts";
 import { requireMember } from "../rooms/members.ts";
 import type { Claim } from "./drafts.ts";
 import { changeScheduled, type ScheduledMessage, scheduledNews } from "./scheduled_messages.ts";
@@ -17,6 +18,7 @@ const CLAIMED_MAX = 20;
 /** Refusals that pass by themselves: the message stays due. */
 const PASSING: readonly string[] = ["RATE_LIMITED", "SLOW_MODE"];
 
+/** Sends what is due as long as the app runs. */
 export function keepSchedule(app: App): AsyncDisposable {
   let isBusy = false;
   const poll = async () => {
@@ -28,13 +30,7 @@ export function keepSchedule(app: App): AsyncDisposable {
       isBusy = false;
     }
   };
-  const timer = setInterval(() => app.background(poll()), POLL_MS);
-  return {
-    [Symbol.asyncDispose]() {
-      clearInterval(timer);
-      return Promise.resolve();
-    },
-  };
+  return repeat(POLL_MS, () => app.background(poll()));
 }
 
 /** Sends what is due now and returns how many messages this node took. */

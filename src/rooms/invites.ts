@@ -5,6 +5,7 @@ import type { Viewer } from "../auth/viewer.ts";
 import type { Connection, Page } from "../lib/pages.ts";
 import { cursorOf, type Keyset, readPage } from "../platform/keyset.ts";
 import { type Fragment, retryDeadlock } from "../platform/sql.ts";
+import { repeat } from "../platform/timers.ts";
 import { appendViewerEvents, publishViewerEvents, toldUsers } from "../users/viewer_events.ts";
 import type { Member } from "./members.ts";
 import { rolesWith } from "./permissions.ts";
@@ -104,13 +105,7 @@ const ROWS_MAX = 500;
 
 /** Notes overdue invites as long as the app runs, so that their people are told. */
 export function sweepInvites(app: App): AsyncDisposable {
-  const timer = setInterval(() => app.background(expireInvites(app)), SWEEP_MS);
-  return {
-    [Symbol.asyncDispose]() {
-      clearInterval(timer);
-      return Promise.resolve();
-    },
-  };
+  return repeat(SWEEP_MS, () => app.background(expireInvites(app)));
 }
 
 /** Marks overdue invites as expired, tells the invited, and returns how many there were. */
