@@ -41,13 +41,13 @@ export async function followViewer(
 ): Promise<PulledSubscription<ViewerBatch>> {
   await app.limits.take("subscribe", viewer.userId);
   const cursor = after === null || after === undefined ? null : parseViewerCursor(after);
-  let stream: ViewerStream | null = null;
+  const stream = new ViewerStream(app, viewer.userId);
   const subscription = new PulledSubscription<ViewerBatch>(app, (wake) => {
-    stream = new ViewerStream(app, viewer.userId, wake);
+    stream.onChange = wake;
     return stream;
   });
   try {
-    await (stream as ViewerStream | null)?.open(cursor);
+    await stream.open(cursor);
     return subscription;
   } catch (error) {
     subscription.cancel();
@@ -62,6 +62,7 @@ interface RoomHead {
 }
 
 class ViewerStream implements FeedListener, Source<ViewerBatch> {
+  onChange: () => void = () => {};
   #position: ViewerPosition = { epoch: "", seq: 0, announcementSeq: 0, xid: "1" };
   #first: ViewerBatch | null = null;
   /** Rooms with news that were not told yet. */
@@ -70,7 +71,7 @@ class ViewerStream implements FeedListener, Source<ViewerBatch> {
   #detach: () => void = () => {};
   #isClosed = false;
 
-  constructor(private readonly app: App, readonly userId: string, private readonly wake: () => void) {}
+  constructor(private readonly app: App, readonly userId: string) {}
 
   get seq(): number {
     return this.#position.seq;
@@ -82,12 +83,12 @@ class ViewerStream implements FeedListener, Source<ViewerBatch> {
 
   onLog(): void {
     this.#hasLogGrown = true;
-    this.wake();
+    this.onChange();
   }
 
   onNews(roomId: string): void {
     this.#news.add(roomId);
-    this.wake();
+    this.onChange();
   }
 
   /** Goes to the position, or to the end where there is none or it can't be honoured. */
