@@ -92,7 +92,7 @@ function selectCandidates(
   { alternatives, filter }: { readonly alternatives: readonly Alternative[]; readonly filter: SearchFilter },
 ): Fragment {
   const { sql } = app;
-  const quarter = (at: Fragment) => quarterOf(at, sql);
+  const quarter = (at: Fragment) => quarterOf(sql, at);
   const hasGrams = either(
     sql,
     alternatives.map(({ all }) => sql`grams @> ${toArray(all.flatMap(({ grams }) => grams))}::int[]`),
@@ -129,7 +129,7 @@ function selectCandidates(
         select message_id, folded
         from message_texts
         where grams && array(
-            select ${roomGram(sql`id`, sql`period.number`, sql)}
+            select ${roomGram(sql, sql`id`, sql`period.number`)}
             from room
             where room.since <= period.until
               and room.until >= period.since
@@ -168,6 +168,6 @@ function isIn(sql: Sql, column: Fragment, ids: readonly (string | null)[] | null
 function isBy(sql: Sql, authorIds: readonly (string | null)[] | null | undefined): Fragment {
   if (!authorIds) return sql`true`;
   return sql`grams && array(select ${
-    authorGram(sql`id`, sql)
+    authorGram(sql, sql`id`)
   } from unnest(${authorIds as string[]}::uuid[]) as author (id))`;
 }

@@ -17,15 +17,15 @@ export function indexText({ sql }: App, content: string | null): Fragment {
     )`;
   }
   const runs = runsOf(normalise(content));
-  const quarter = quarterOf(sql`created_at`, sql);
+  const quarter = quarterOf(sql, sql`created_at`);
   return sql`
     indexed as (
       insert into message_texts (message_id, folded, grams)
       select id, ${joinRuns(runs)},
         ${toArray(gramsOf(runs))}::int[] || array[
-          ${authorGram(sql`author_id`, sql)},
-          ${roomGram(sql`room_id`, quarter, sql)},
-          ${roomGram(sql`room_id`, sql`${quarter} / 4`, sql)}
+          ${authorGram(sql, sql`author_id`)},
+          ${roomGram(sql, sql`room_id`, quarter)},
+          ${roomGram(sql, sql`room_id`, sql`${quarter} / 4`)}
         ]
       from message
       on conflict (message_id) do update
@@ -37,22 +37,22 @@ export function indexText({ sql }: App, content: string | null): Fragment {
 /** Room and time of a message are grams too: a search goes through the viewer's rooms period by period, from the newest back.
  * A period is a quarter or a year, by its number. The last 32 bits of a UUIDv7 are random, and two things with the same gram
  * only cost a look at the message. */
-export function roomGram(roomId: Fragment, period: Fragment, sql: Sql): Fragment {
-  return sql`(${idGram(roomId, sql)} # ${period})`;
+export function roomGram(sql: Sql, roomId: Fragment, period: Fragment): Fragment {
+  return sql`(${idGram(sql, roomId)} # ${period})`;
 }
 
-export function authorGram(authorId: Fragment, sql: Sql): Fragment {
-  return idGram(authorId, sql);
+export function authorGram(sql: Sql, authorId: Fragment): Fragment {
+  return idGram(sql, authorId);
 }
 
 /** Quarters of a year since year 0, in UTC. */
-export function quarterOf(at: Fragment, sql: Sql): Fragment {
+export function quarterOf(sql: Sql, at: Fragment): Fragment {
   return sql`(
     extract(year from ${at} at time zone 'UTC') * 4 + extract(quarter from ${at} at time zone 'UTC') - 1
   )::int`;
 }
 
-function idGram(id: Fragment, sql: Sql): Fragment {
+function idGram(sql: Sql, id: Fragment): Fragment {
   return sql`('x' || right(${id}::text, 8))::bit(32)::int`;
 }
 
