@@ -5,7 +5,7 @@
 import type { App } from "../app.ts";
 import { isAway } from "../platform/sql.ts";
 import type { Reader } from "../rooms/relations.ts";
-import type { LiveEvent, RoomStream } from "./room_stream.ts";
+import { isRemovalOf, type LiveEvent, type RoomStream } from "./room_stream.ts";
 import { BEHIND_BYTES, CAUGHT_UP_BYTES, type EndReason, type Sink, STALLED_MS } from "./subscriptions.ts";
 
 /** Encoded batches that a group keeps for followers who are a moment behind, and their size together. */
@@ -197,7 +197,8 @@ export class Group {
     for (const event of changes) follower.reader = readerAfter(follower, event);
     this.#send(follower, rendered);
     follower.cursor = last.seq;
-    if (changes.some((event) => isRemovalOf(follower, event))) this.#end(follower, "removed");
+    const membership = { userId: follower.reader.userId, joinedSeq: follower.joinedSeq };
+    if (changes.some((event) => isRemovalOf(event, membership))) this.#end(follower, "removed");
   }
 
   #send(follower: Follower, rendered: Rendered): void {
@@ -292,8 +293,4 @@ function readerAfter({ reader, readerSeq }: Follower, event: LiveEvent): Reader 
   if (!isOwn) return reader;
   const { role = reader.role, mutedUntil = reader.mutedUntil } = event.data ?? {};
   return { ...reader, role, mutedUntil: mutedUntil === null ? null : new Date(mutedUntil) };
-}
-
-function isRemovalOf({ reader, joinedSeq }: Follower, event: LiveEvent): boolean {
-  return event.kind === "MEMBER_REMOVED" && event.subjectId === reader.userId && event.seq > joinedSeq;
 }

@@ -9,6 +9,7 @@ import { parsePage } from "../lib/pages.ts";
 import type { RoomBatch } from "./fanout.ts";
 import { findStart } from "./follow.ts";
 import { holdRoom, type RoomHold } from "./room_holds.ts";
+import { isRemovalOf } from "./room_stream.ts";
 
 /** Below the 30 s after which proxies take a silent request for dead. */
 export const WAIT_SECONDS_MAX = 25;
@@ -69,9 +70,7 @@ async function readBatch(
     const resync = stream.resyncEvent(head);
     return { cursor: resync.cursor, events: [resync] };
   }
-  const end = events.findIndex((event) =>
-    event.kind === "MEMBER_REMOVED" && event.subjectId === member.userId && event.seq > member.joinedSeq
-  );
+  const end = events.findIndex((event) => isRemovalOf(event, member));
   const batch = end < 0 ? events : events.slice(0, end + 1);
   return { cursor: batch.at(-1)?.cursor ?? stream.positionOf(seq), events: batch };
 }

@@ -3,6 +3,7 @@
 import type { App } from "../app.ts";
 import { encodeEventCursor } from "../lib/event_cursors.ts";
 import { isRoomEvent, listRoomEvents, type RoomEvent, roomTopic } from "../rooms/events.ts";
+import type { Member } from "../rooms/members.ts";
 
 /** Newest events kept in memory, so that followers a moment behind are served without the database. */
 const TAIL_EVENTS = 256;
@@ -18,6 +19,11 @@ const RETRY_MS_MAX = 2_000;
 export interface LiveEvent extends Omit<RoomEvent, "kind"> {
   readonly kind: RoomEvent["kind"] | "RESYNC";
   readonly cursor: string;
+}
+
+/** Whether the event ends this membership. One that is older belongs to an earlier one. */
+export function isRemovalOf(event: LiveEvent, { userId, joinedSeq }: Pick<Member, "userId" | "joinedSeq">): boolean {
+  return event.kind === "MEMBER_REMOVED" && event.subjectId === userId && event.seq > joinedSeq;
 }
 
 /** Told of new events, oldest first, each once and none left out. */
