@@ -183,20 +183,20 @@ export class SharedContext implements Context {
   }
 
   memberOf(): Promise<never> {
-    return Promise.resolve().then(() => this.viewer);
+    return this.#askViewer();
   }
 
   async typingIn(roomId: string): Promise<readonly string[]> {
     const { typing } = this.facts;
-    return typing?.roomId === roomId ? newestTyping(typing.userIds) : await this.memberOf();
+    return typing?.roomId === roomId ? newestTyping(typing.userIds) : await this.#askViewer();
   }
 
   unreadIn(): Promise<never> {
-    return this.memberOf();
+    return this.#askViewer();
   }
 
   unreadInAll(): Promise<never> {
-    return this.memberOf();
+    return this.#askViewer();
   }
 
   participantsOf(roomId: string): Promise<readonly Participant[]> {
@@ -227,6 +227,11 @@ export class SharedContext implements Context {
   signOut(): void {}
 
   forget(): void {}
+
+  /** Rejects with `NeedsViewer`, for what is given as a promise. */
+  async #askViewer(): Promise<never> {
+    return await this.viewer;
+  }
 }
 
 function participantLoader(app: App): DataLoader<string, Participant[]> {
