@@ -1,4 +1,4 @@
-/** The Pothos builder and the few forms that all types share: nodes, pages, mutations, fields that depend on the viewer. */
+/** The Pothos builder and the few forms that all types share: nodes, pages, fields that depend on the viewer. */
 import SchemaBuilder, { type ObjectRef } from "@pothos/core";
 import ComplexityPlugin from "@pothos/plugin-complexity";
 import DataloaderPlugin from "@pothos/plugin-dataloader";

@@ -52,7 +52,8 @@ export class Connections {
     };
   }
 
-  /** Sends everybody away, in batches with random pauses, and answers the requests that wait for events. Resolves when all have heard it, but for dead ones. */
+  /** Sends everybody away, in batches with random pauses, and answers the requests that wait for events. Resolves when all
+   * have heard it, but for dead ones. */
   async drain(): Promise<void> {
     this.#isDraining = true;
     this.app.once(waitingPolls).drain();

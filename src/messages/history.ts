@@ -15,8 +15,8 @@ export interface HistoryArgs extends PageArgs {
   readonly around?: string | null | undefined;
 }
 
-/** Messages of the room's main timeline, always oldest to newest; without arguments the newest 50. Throws BAD_USER_INPUT, and NOT_FOUND
- * for an `around` that is not among them. */
+/** Messages of the room's main timeline, always oldest to newest; without arguments the newest 50. Throws BAD_USER_INPUT, and
+ * NOT_FOUND for an `around` that is not among them. */
 export async function pageMessages(app: App, member: Member, args: HistoryArgs): Promise<Connection<Message>> {
   if (args.around !== undefined) return await pageAround(app, member, args);
   return await readMessages(app, mainTimeline(app, member), parseHistoryPage(args));

@@ -83,9 +83,9 @@ function selectHits(
       and ${filter.mediaKinds ? sql`false` : sql`true`}`; // no message has a file
 }
 
-/** The newest messages that have all grams of an alternative. Quarters of the last two years and then
- * years come from the newest back and are read one by one, until there are enough: the nested loop of the `lateral` keeps
- * their order and stops at the limit. Of 200,000 messages in 51 rooms a rare word is found in 10 ms, a single letter in 100. */
+/** The newest messages that have all grams of an alternative. Quarters of the last two years and then years come from the
+ * newest back and are read one by one, until there are enough: the nested loop of the `lateral` keeps their order and stops
+ * at the limit. Of 200,000 messages in 51 rooms a rare word is found in 10 ms, a single letter in 100. */
 function selectCandidates(
   app: App,
   viewer: Viewer,

@@ -33,7 +33,7 @@ export function createMetrics(): Metrics {
     liveEncodings: counter("live_encodings_total", "JSON encodings made for live batches."),
     liveDeliveries: counter("live_deliveries_total", "Live batches handed to subscribers."),
     logReads: counter("room_log_reads_total", "Reads of the room log to catch up."),
-    followers: gauge("followers", "Subscriptions that follow a room."),
+    followers: gauge("followers", "Live subscriptions: of rooms, viewers, presence and typing."),
     sockets: gauge("sockets", "Open WebSocket connections."),
     waitingPolls: gauge("waiting_polls", "Requests that wait for events of a room."),
     socketCloses: new Counter({
