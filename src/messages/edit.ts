@@ -3,11 +3,11 @@ import type { App } from "../app.ts";
 import type { Viewer } from "../auth/viewer.ts";
 import { AppError } from "../errors.ts";
 import { retryDeadlock } from "../platform/sql.ts";
-import { publishRoomEvent, type RoomEventKind, takeSeq } from "../rooms/events.ts";
 import { lockPermitted, type Member } from "../rooms/members.ts";
 import { isPermitted, requirePermission } from "../rooms/permissions.ts";
 import { notificationNews } from "../users/notifications.ts";
-import { appendViewerEvents, publishViewerEvents, toldUsers } from "../users/viewer_events.ts";
+import { appendViewerEvents, toldUsers } from "../users/viewer_events.ts";
+import { type Changed, logChange, publishChange } from "./changes.ts";
 import { parseContent } from "./drafts.ts";
 import { findMentioned, insertMentions, parseMentions, reachesEveryone } from "./mentions.ts";
 import { canDelete, isEditWindowOver, type Message, requireMessage } from "./messages.ts";
@@ -64,8 +64,6 @@ function requireDeletable(message: Message, member: Member): void {
   throw new AppError("FORBIDDEN", "Cannot delete the message: it is not yours", { path: ["messageId"] });
 }
 
-type Changed = Message & { readonly eventSeq: number; readonly eventAt: Date; readonly told?: string[] };
-
 /** `null` where the message can't be edited any more. */
 async function changeContent(
   app: App,
@@ -97,7 +95,7 @@ async function changeContent(
         and messages.deleted_at is null
         and ${seconds === null ? sql`true` : sql`messages.created_at > now() - make_interval(secs => ${seconds})`}
       for no key update of messages
-    ), ${logChange(app, member, "MESSAGE_EDITED")}, ${findMentioned(app, member, mentions)}, message as (
+    ), ${logChange(app, member, { kind: "MESSAGE_EDITED" })}, ${findMentioned(app, member, mentions)}, message as (
       update messages
       set content = ${content},
         edited_at = now(),
@@ -113,7 +111,7 @@ async function changeContent(
     select message.*, event.seq as event_seq, event.created_at as event_at, ${toldUsers(app)}
     from message, event`
   );
-  return publishChange(app, member, "MESSAGE_EDITED", changed);
+  return publishChange(app, member, { kind: "MESSAGE_EDITED", changed });
 }
 
 /** `null` where the message was deleted meanwhile, or the member has not the right any more. */
@@ -129,31 +127,8 @@ async function bury(app: App, member: Member, { id }: Message): Promise<Message 
         and (messages.author_id = member.user_id or ${isPermitted(sql, member.roomKind, "MANAGE_MESSAGES")})
         and messages.deleted_at is null
       for no key update of messages
-    ), ${logChange(app, member, "MESSAGE_DELETED")}, ${buryMessages(app)}
+    ), ${logChange(app, member, { kind: "MESSAGE_DELETED" })}, ${buryMessages(app)}
     select message.*, event.seq as event_seq, event.created_at as event_at
     from message, event`;
-  return publishChange(app, member, "MESSAGE_DELETED", changed);
-}
-
-function logChange(app: App, member: Member, kind: RoomEventKind) {
-  return app.sql`
-    room as (
-      update rooms
-      set ${takeSeq(app)}
-      from target
-      where rooms.id = ${member.roomId}
-      returning rooms.last_seq
-    ), event as (
-      insert into room_events (room_id, seq, kind, actor_id, subject_id)
-      select ${member.roomId}, last_seq, ${kind}, ${member.userId}, target.id from room, target
-      returning seq, created_at
-    )`;
-}
-
-function publishChange(app: App, member: Member, kind: RoomEventKind, changed: Changed | undefined): Message | null {
-  if (changed === undefined) return null;
-  const { roomId, id: subjectId, eventSeq: seq, eventAt: createdAt } = changed;
-  publishRoomEvent(app, { roomId, seq, kind, actorId: member.userId, subjectId, data: null, createdAt });
-  publishViewerEvents(app, changed.told ?? []);
-  return changed;
+  return publishChange(app, member, { kind: "MESSAGE_DELETED", changed });
 }

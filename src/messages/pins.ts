@@ -4,9 +4,9 @@ import type { Viewer } from "../auth/viewer.ts";
 import { AppError } from "../errors.ts";
 import type { Connection, Page } from "../lib/pages.ts";
 import { cursorOf, type Keyset, readPage } from "../platform/keyset.ts";
-import { publishRoomEvent, takeSeq } from "../rooms/events.ts";
 import { lockPermitted, type Member } from "../rooms/members.ts";
 import { requirePermission } from "../rooms/permissions.ts";
+import { type Changed, logChange, publishChange } from "./changes.ts";
 import { type Message, requireMessage } from "./messages.ts";
 
 /** Pinned messages of one room: more is a second timeline. */
@@ -59,7 +59,8 @@ async function changePin(
 ): Promise<Message | null> {
   const { sql } = app;
   const kind = isPinned ? "MESSAGE_PINNED" : "MESSAGE_UNPINNED";
-  const [changed] = await sql<(Message & { eventSeq: number; eventAt: Date })[]>`
+  const provided = isPinned ? sql`count_pinned(rooms.id) < ${PINS_MAX}` : sql`true`;
+  const [changed] = await sql<Changed[]>`
     with member as (${lockPermitted(app, member, { permission: "PIN_MESSAGES" })}
     ), target as (
       select messages.id
@@ -69,18 +70,7 @@ async function changePin(
         and messages.deleted_at is null
         and (messages.pinned_at is null) = ${isPinned}
       for no key update of messages
-    ), room as (
-      update rooms
-      set ${takeSeq(app)}
-      from target
-      where rooms.id = ${member.roomId}
-        and ${isPinned ? sql`count_pinned(rooms.id) < ${PINS_MAX}` : sql`true`}
-      returning rooms.last_seq
-    ), event as (
-      insert into room_events (room_id, seq, kind, actor_id, subject_id)
-      select ${member.roomId}, last_seq, ${kind}, ${member.userId}, target.id from room, target
-      returning seq, created_at
-    ), message as (
+    ), ${logChange(app, member, { kind, provided })}, message as (
       update messages
       set pinned_at = ${isPinned ? sql`event.created_at` : null},
         pinned_by_id = ${isPinned ? member.userId : null}
@@ -90,10 +80,7 @@ async function changePin(
     )
     select message.*, event.seq as event_seq, event.created_at as event_at
     from message, event`;
-  if (changed === undefined) return null;
-  const { roomId, eventSeq: seq, eventAt: createdAt } = changed;
-  publishRoomEvent(app, { roomId, seq, kind, actorId: member.userId, subjectId: id, data: null, createdAt });
-  return changed;
+  return publishChange(app, member, { kind, changed });
 }
 
 type Pinned = Pick<Message, "id"> & { readonly pinnedAt: Date | null };
