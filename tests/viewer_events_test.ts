@@ -1,13 +1,13 @@
 /** Promises of the stream that tells one person of everything that concerns them, in any room and outside of rooms. */
 import { strict as assert } from "node:assert";
-import { signUpAdmin } from "./support/admins.ts";
+import { makeAdmin, signUpAdmin } from "./support/admins.ts";
 import { type Any, type Person, startApp, type TestApp } from "./support/app.ts";
 import { done } from "./support/mutations.ts";
 import { operation } from "./support/operations.ts";
 import { RawSocket } from "./support/sockets.ts";
 import { Subscription } from "./support/subscriptions.ts";
 import { codesOf } from "./support/transports.ts";
-import { invite, makeAdmin } from "./support/worlds.ts";
+import { invite } from "./support/worlds.ts";
 
 const VIEWER_EVENTS = `subscription ($after: String) {
   viewerEvents(after: $after) {

@@ -1,7 +1,8 @@
 /** A room with a past: enough of everything for every screen of a chat client to have something to show. */
+import { makeAdmin } from "./admins.ts";
 import type { Any, Person, TestApp, TestRoom } from "./app.ts";
 import { done } from "./mutations.ts";
-import { invite, makeAdmin, say } from "./worlds.ts";
+import { invite, say } from "./worlds.ts";
 
 export interface SeededChat {
   readonly alice: Person;

@@ -1,5 +1,5 @@
 /** A small world with one of every kind of people, seen from one private room. */
-import { findId } from "../../src/lib/ids.ts";
+import { makeAdmin } from "./admins.ts";
 import type { Any, Person, TestApp, TestRoom } from "./app.ts";
 import { done } from "./mutations.ts";
 
@@ -54,11 +54,6 @@ export async function invite(
 ): Promise<string> {
   const { invites } = await done(app, "inviteToRoom", { roomId: room.id, userIds: [person.id] }, by, "invites { id }");
   return invites[0].id;
-}
-
-/** Gives the account the role that otherwise comes from the command line. */
-export async function makeAdmin({ app }: Pick<TestApp, "app">, person: Person): Promise<void> {
-  await app.sql`update users set role = 'ADMIN' where id = ${findId("user", person.id)}`;
 }
 
 /** Sends a message and returns its id. */
