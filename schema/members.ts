@@ -2,6 +2,7 @@
 import { requireViewer } from "../src/context.ts";
 import { encodeId, findId } from "../src/lib/ids.ts";
 import { parsePage } from "../src/lib/pages.ts";
+import type { RoomRole as Role } from "../src/rooms/events.ts";
 import { joinRoom } from "../src/rooms/join.ts";
 import { listMembers, type Member, pageMembers } from "../src/rooms/members.ts";
 import { kickMember, leaveRoom } from "../src/rooms/removals.ts";
@@ -17,7 +18,7 @@ const RoomRole = builder.enumType("RoomRole", {
     OWNER: { description: "Everything, including deleting the room and transferring ownership." },
     MODERATOR: { description: "May kick, ban, pin, delete others' messages, and edit the room." },
     MEMBER: { description: "May read and write." },
-  },
+  } satisfies Record<Role, { description: string }>,
 });
 
 export const RoomMember = builder.loadableObject("RoomMember", {

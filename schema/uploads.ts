@@ -2,6 +2,7 @@
 import { encodeId } from "../src/lib/ids.ts";
 import { type Connection, parsePage } from "../src/lib/pages.ts";
 import type { LiveEvent } from "../src/live/room_stream.ts";
+import type { MediaKind as Kind } from "../src/messages/search.ts";
 import { builder, Node, pageArgs, pageComplexity, pageTypes } from "./builder.ts";
 import { Message } from "./messages.ts";
 import { RoomEvent } from "./room_events.ts";
@@ -26,7 +27,7 @@ interface AttachmentRow {
   readonly messageId: string | null;
   readonly filename: string;
   readonly mediaType: string;
-  readonly mediaKind: "IMAGE" | "VIDEO" | "AUDIO" | "OTHER";
+  readonly mediaKind: Kind;
   readonly byteSize: number;
   readonly url: string;
   readonly image: ImageRow | null;
@@ -51,7 +52,7 @@ export const MediaKind = builder.enumType("MediaKind", {
     VIDEO: { description: "A video." },
     AUDIO: { description: "An audio file." },
     OTHER: { description: "Anything else." },
-  },
+  } satisfies Record<Kind, { description: string }>,
 });
 
 const AttachmentStatus = builder.enumType("AttachmentStatus", {

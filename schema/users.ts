@@ -1,7 +1,7 @@
 /** People: `User` is what everyone sees, `Viewer` what only its owner does. */
 import { requireViewer } from "../src/context.ts";
 import { encodeId, findId } from "../src/lib/ids.ts";
-import { findUserByUsername, listUsers, updateProfile } from "../src/users/users.ts";
+import { type AccountRole as Role, findUserByUsername, listUsers, updateProfile } from "../src/users/users.ts";
 import { listViewers, type ViewerAccount } from "../src/users/viewers.ts";
 import { builder, Node, pageTypes, viewerSlot } from "./builder.ts";
 import { mutation } from "./mutations.ts";
@@ -34,7 +34,10 @@ export const UserPages = pageTypes(User, "User", "user", "users");
 
 export const AccountRole = builder.enumType("AccountRole", {
   description: "Role of an account on this server.",
-  values: { USER: { description: "A normal account." }, ADMIN: { description: "May use the admin mutations." } },
+  values: {
+    USER: { description: "A normal account." },
+    ADMIN: { description: "May use the admin mutations." },
+  } satisfies Record<Role, { description: string }>,
 });
 
 export const Viewer = builder.loadableObject("Viewer", {
