@@ -3,7 +3,7 @@ import type { App } from "../app.ts";
 import type { Viewer } from "../auth/viewer.ts";
 import { AppError } from "../errors.ts";
 import { retryDeadlock } from "../platform/sql.ts";
-import { lockPermitted, type Member } from "../rooms/members.ts";
+import { limitKey, lockPermitted, type Member } from "../rooms/members.ts";
 import { isPermitted, requirePermission } from "../rooms/permissions.ts";
 import { notificationNews } from "../users/notifications.ts";
 import { appendViewerEvents, toldUsers } from "../users/viewer_events.ts";
@@ -26,7 +26,7 @@ export async function editMessage(
   const content = parseContent(app, input.content);
   requireEditable(app, member, message);
   if (message.content === content) return message;
-  await app.limits.take("send", `${member.userId}:${member.roomId}`);
+  await app.limits.take("send", limitKey(member));
   const edited = await changeContent(app, member, { message, content });
   if (edited !== null) return edited;
   const now = await requireMessage(app, viewer, input.messageId); // changed meanwhile, which says why, or

@@ -4,7 +4,7 @@ import type { Viewer } from "../auth/viewer.ts";
 import { AppError } from "../errors.ts";
 import type { Connection, Page } from "../lib/pages.ts";
 import { cursorOf, type Keyset, readPage } from "../platform/keyset.ts";
-import { lockPermitted, type Member } from "../rooms/members.ts";
+import { limitKey, lockPermitted, type Member } from "../rooms/members.ts";
 import { requirePermission } from "../rooms/permissions.ts";
 import { type Changed, logChange, publishChange } from "./changes.ts";
 import { type Message, requireMessage } from "./messages.ts";
@@ -16,7 +16,7 @@ const PINS_MAX = 100;
 export async function pinMessage(app: App, viewer: Viewer, messageId: string | null): Promise<Message> {
   const { message, member } = await requirePinnable(app, viewer, messageId);
   if (message.pinnedAt !== null) return message;
-  await app.limits.take("react", `${member.userId}:${member.roomId}`);
+  await app.limits.take("react", limitKey(member));
   const pinned = await changePin(app, member, { message, isPinned: true });
   if (pinned !== null) return pinned;
   const now = await requirePinnable(app, viewer, messageId);
@@ -36,7 +36,7 @@ export async function unpinMessage(app: App, viewer: Viewer, messageId: string |
   const { message, member } = await requireMessage(app, viewer, messageId);
   requirePermission(member, "PIN_MESSAGES", "messageId");
   if (message.pinnedAt === null) return message;
-  await app.limits.take("react", `${member.userId}:${member.roomId}`);
+  await app.limits.take("react", limitKey(member));
   const unpinned = await changePin(app, member, { message, isPinned: false });
   if (unpinned !== null) return unpinned;
   const now = await requireMessage(app, viewer, messageId);

@@ -7,7 +7,7 @@ import type { Connection, Page } from "../lib/pages.ts";
 import { readPage } from "../platform/keyset.ts";
 import { isViolationOf, retryDeadlock } from "../platform/sql.ts";
 import { publishRoomEvent, type RoomEvent, takeSeq } from "../rooms/events.ts";
-import { lockMember, lockPermitted, type Member } from "../rooms/members.ts";
+import { limitKey, lockMember, lockPermitted, type Member } from "../rooms/members.ts";
 import { requirePermission } from "../rooms/permissions.ts";
 import { notificationNews } from "../users/notifications.ts";
 import { appendViewerEvents, publishViewerEvents, toldUsers } from "../users/viewer_events.ts";
@@ -27,7 +27,7 @@ export interface ReactionInput {
 export async function addReaction(app: App, viewer: Viewer, input: ReactionInput): Promise<string> {
   const { message: { id }, member } = await requireMessage(app, viewer, input.messageId);
   const emoji = parseEmoji(input.emoji);
-  await app.limits.take("react", `${member.userId}:${member.roomId}`);
+  await app.limits.take("react", limitKey(member));
   if (!await insertReaction(app, member, { messageId: id, emoji })) {
     await explainUnchanged(app, viewer, { messageId: id, emoji });
   }
@@ -39,7 +39,7 @@ export async function addReaction(app: App, viewer: Viewer, input: ReactionInput
 export async function removeReaction(app: App, viewer: Viewer, input: ReactionInput): Promise<string> {
   const { message: { id }, member } = await requireMessage(app, viewer, input.messageId);
   const emoji = parseEmoji(input.emoji);
-  await app.limits.take("react", `${member.userId}:${member.roomId}`);
+  await app.limits.take("react", limitKey(member));
   await deleteReaction(app, member, { messageId: id, emoji });
   return id;
 }

@@ -7,7 +7,7 @@ import { newId } from "../lib/ids.ts";
 import type { Connection, Page } from "../lib/pages.ts";
 import { cursorOf, type Keyset, readPage } from "../platform/keyset.ts";
 import { type Fragment, isViolationOf, type Sql } from "../platform/sql.ts";
-import { lockMember, type Member, notAMember } from "../rooms/members.ts";
+import { limitKey, lockMember, type Member, notAMember } from "../rooms/members.ts";
 import { requirePermission } from "../rooms/permissions.ts";
 import { appendViewerEvents, publishViewerEvents } from "../users/viewer_events.ts";
 import { parseClientMessageId, parseContent } from "./drafts.ts";
@@ -49,7 +49,7 @@ export interface ScheduleInput {
 export async function scheduleMessage(app: App, member: Member, input: ScheduleInput): Promise<ScheduledMessage> {
   requirePermission(member, "SEND_MESSAGES", "roomId");
   const draft = parseDraft(app, member, input);
-  await app.limits.take("send", `${member.userId}:${member.roomId}`);
+  await app.limits.take("send", limitKey(member));
   try {
     const scheduled = await insertScheduled(app, member, draft);
     return scheduled ?? await findScheduled(app, member, draft) ?? await explainRefusal(app, member, draft);

@@ -3,7 +3,7 @@ import type { App } from "../app.ts";
 import { AppError } from "../errors.ts";
 import { commaSeparated, type Fragment, isViolationOf, retryDeadlock } from "../platform/sql.ts";
 import { publishRoomEvent, takeSeq } from "../rooms/events.ts";
-import { lockPermitted, type Member } from "../rooms/members.ts";
+import { limitKey, lockPermitted, type Member } from "../rooms/members.ts";
 import { isPermitted } from "../rooms/permissions.ts";
 import { notificationNews } from "../users/notifications.ts";
 import { appendViewerEvents, publishViewerEvents, toldUsers } from "../users/viewer_events.ts";
@@ -19,7 +19,7 @@ import { indexText } from "./search_index.ts";
  * RATE_LIMITED; NOT_SCHEDULABLE where its claim was used up before. */
 export async function sendMessage(app: App, member: Member, input: SendInput): Promise<Message> {
   const draft = parseDraft(app, member, input);
-  await app.limits.take("send", `${member.userId}:${member.roomId}`);
+  await app.limits.take("send", limitKey(member));
   const message = await appendMessage(app, member, draft) ?? await findSent(app, member, draft);
   if (message === null) throw await explainRefusal(app, member, draft);
   return message;

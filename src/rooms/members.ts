@@ -104,6 +104,11 @@ export function isInvited({ sql }: App, { userId }: Pick<Viewer, "userId">): Fra
   )`;
 }
 
+/** Under what the limits by user and room are counted. */
+export function limitKey({ userId, roomId }: Member): string {
+  return `${userId}:${roomId}`;
+}
+
 export function noSuchRoom(): AppError {
   return new AppError("NOT_FOUND", "Cannot find the room: there is none with this id that you may see", {
     path: ["roomId"],
