@@ -1,7 +1,8 @@
 /** Promises of the list of signed-in devices, and of a changed password. */
 import { strict as assert } from "node:assert";
 import { startSession } from "../src/auth/sessions.ts";
-import { type Any, startApp, type TestApp } from "./support/app.ts";
+import { type Any, startApp } from "./support/app.ts";
+import { countStatements } from "./support/counters.ts";
 import { eventually } from "./support/eventually.ts";
 import { done, refusal } from "./support/mutations.ts";
 import {
@@ -178,7 +179,3 @@ Deno.test("a password that was changed while it was being checked opens no sessi
     code: "INVALID_CREDENTIALS",
   });
 });
-
-async function countStatements({ app: { metrics } }: TestApp): Promise<number> {
-  return (await metrics.sqlStatements.get()).values[0]?.value ?? 0;
-}

@@ -2,6 +2,7 @@
 import { strict as assert } from "node:assert";
 import { findId } from "../src/lib/ids.ts";
 import { type Any, type Person, startApp, type TestApp } from "./support/app.ts";
+import { countExecutions } from "./support/counters.ts";
 import { done, refusal } from "./support/mutations.ts";
 import { readLog } from "./support/rooms.ts";
 import { RawSocket } from "./support/sockets.ts";
@@ -114,8 +115,4 @@ async function block({ app }: TestApp, one: Person, other: Person): Promise<void
   await app.sql`insert into blocks (blocker_id, blocked_id) values (${findId("user", one.id)}, ${
     findId("user", other.id)
   })`;
-}
-
-async function countExecutions({ app: { metrics } }: TestApp): Promise<number> {
-  return (await metrics.liveExecutions.get()).values[0]?.value ?? 0;
 }

@@ -4,6 +4,7 @@ import { findId } from "../src/lib/ids.ts";
 import { presence } from "../src/live/presence.ts";
 import { blockUser } from "../src/users/blocks.ts";
 import { type Any, type Person, startApp, type TestApp } from "./support/app.ts";
+import { countExecutions } from "./support/counters.ts";
 import { EventStream } from "./support/event_streams.ts";
 import { eventually, inTime } from "./support/eventually.ts";
 import { done } from "./support/mutations.ts";
@@ -238,8 +239,4 @@ async function countOwnEvents({ app: { sql } }: TestApp, person: Person): Promis
 /** Waits until so many streams are open: this one sends nothing at first. */
 async function countFollowers({ app: { metrics } }: TestApp, count: number): Promise<void> {
   await eventually(`${count} followers`, async () => (await metrics.followers.get()).values[0]?.value === count);
-}
-
-async function countExecutions({ app: { metrics } }: TestApp): Promise<number> {
-  return (await metrics.liveExecutions.get()).values[0]?.value ?? 0;
 }

@@ -1,6 +1,7 @@
 /** Promises to people who follow the same room with an operation that asks who they are: nobody sees another's answer. */
 import { strict as assert } from "node:assert";
-import { type Any, type Person, startApp, type TestApp, type TestRoom } from "./support/app.ts";
+import { type Any, type Person, startApp, type TestRoom } from "./support/app.ts";
+import { countExecutions } from "./support/counters.ts";
 import { RawSocket } from "./support/sockets.ts";
 
 /** Has no slot: it cannot be executed once for all. */
@@ -81,8 +82,4 @@ async function follow(socket: RawSocket, person: Person, room: TestRoom): Promis
       return events;
     },
   };
-}
-
-async function countExecutions({ app: { metrics } }: TestApp): Promise<number> {
-  return (await metrics.liveExecutions.get()).values[0]?.value ?? 0;
 }

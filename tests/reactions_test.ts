@@ -2,6 +2,7 @@
 import { strict as assert } from "node:assert";
 import { encodeId, newId } from "../src/lib/ids.ts";
 import { type Any, type Person, startApp, type TestApp } from "./support/app.ts";
+import { countExecutions } from "./support/counters.ts";
 import { gather } from "./support/crowds.ts";
 import { connect } from "./support/follow.ts";
 import { done, mutate, refusal } from "./support/mutations.ts";
@@ -149,8 +150,7 @@ Deno.test("a reaction is live at once, executed once for all who see their own p
     streams.push([person, stream]);
     await stream.next();
   }
-  const executions = async () => (await app.app.metrics.liveExecutions.get()).values[0]?.value ?? 0;
-  const before = await executions();
+  const before = await countExecutions(app);
   const expectAll = async (event: (person: Person) => object) => {
     for (const [person, stream] of streams) {
       assert.deepEqual((await stream.next()).value.data.roomEvents.events, [event(person)]);
@@ -169,5 +169,5 @@ Deno.test("a reaction is live at once, executed once for all who see their own p
     ...shown,
     message: { id: messageId, reactionGroups: [] },
   }));
-  assert.equal(await executions(), before + 2);
+  assert.equal(await countExecutions(app), before + 2);
 });

@@ -1,6 +1,7 @@
 /** Promises of read receipts: who has read what. */
 import { strict as assert } from "node:assert";
 import { type Any, type Person, startApp, type TestApp, type TestRoom } from "./support/app.ts";
+import { countExecutions } from "./support/counters.ts";
 import { connect } from "./support/follow.ts";
 import { done } from "./support/mutations.ts";
 import { assertPages, PAGE, PAGE_ARGS, PAGE_VARIABLES, type PageVariables } from "./support/pages.ts";
@@ -90,13 +91,9 @@ Deno.test("read receipts are live, and made once for all who follow", async () =
     assert.deepEqual((await stream.next()).value.data.roomEvents.events, [], "live from here");
     streams.push(stream);
   }
-  const executions = async () => {
-    const { values } = await app.app.metrics.liveExecutions.get();
-    return values.reduce((sum, { value }) => sum + value, 0);
-  };
   const next = async () =>
     await Promise.all(streams.map(async (stream) => (await stream.next()).value.data.roomEvents.events));
-  const before = await executions();
+  const before = await countExecutions(app);
   await app.send(alice, room, "Hello");
   for (const events of await next()) {
     assert.deepEqual(events, [{ message: { content: "Hello", readByCount: 0, readBy: { nodes: [] } } }]);
@@ -107,5 +104,5 @@ Deno.test("read receipts are live, and made once for all who follow", async () =
     const lastReadMessage = { content: "Hello", readByCount: 1 };
     assert.deepEqual(events, [{ member: { user: { id: bob.id }, lastReadAt, lastReadMessage } }]);
   }
-  assert.equal(await executions() - before, 2);
+  assert.equal(await countExecutions(app) - before, 2);
 });

@@ -1,7 +1,8 @@
 /** Promises of changing a room, and of what people are told that they may do in it. */
 import { strict as assert } from "node:assert";
 import { findId } from "../src/lib/ids.ts";
-import { type Any, type Person, startApp, type TestApp } from "./support/app.ts";
+import { type Any, type Person, startApp } from "./support/app.ts";
+import { countStatements } from "./support/counters.ts";
 import { RoomFollower } from "./support/follow.ts";
 import { done, mutate, refusal } from "./support/mutations.ts";
 import { logSince } from "./support/rooms.ts";
@@ -139,7 +140,3 @@ Deno.test("one chooses what a room tells, for oneself alone, and the own other d
   assert.deepEqual(refused, ["NOT_A_MEMBER", "roomId"]);
   assert.deepEqual(await logSince(app, room), [], "the others are told nothing");
 });
-
-async function countStatements({ app: { metrics } }: TestApp): Promise<number> {
-  return (await metrics.sqlStatements.get()).values[0]?.value ?? 0;
-}

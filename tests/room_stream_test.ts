@@ -3,6 +3,7 @@ import { strict as assert } from "node:assert";
 import { findId } from "../src/lib/ids.ts";
 import { roomTopic } from "../src/rooms/events.ts";
 import { type Any, type Person, startApp, type TestApp, type TestRoom } from "./support/app.ts";
+import { countFollowers } from "./support/counters.ts";
 import { EventStream } from "./support/event_streams.ts";
 import { eventually, inTime } from "./support/eventually.ts";
 import { RoomFollower, seqOf } from "./support/follow.ts";
@@ -169,8 +170,4 @@ function uuidOf({ id }: TestRoom): string {
 
 async function countLogReads({ app: { metrics } }: TestApp): Promise<number> {
   return (await metrics.logReads.get()).values[0]?.value ?? 0;
-}
-
-async function countFollowers({ app: { metrics } }: TestApp): Promise<number> {
-  return (await metrics.followers.get()).values[0]?.value ?? 0;
 }

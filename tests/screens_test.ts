@@ -2,6 +2,7 @@
  * written here, however much there is to show. */
 import { strict as assert } from "node:assert";
 import { type Any, type Person, startApp, type TestApp } from "./support/app.ts";
+import { countStatements } from "./support/counters.ts";
 import { kindOf, operation, OPERATION_NAMES } from "./support/operations.ts";
 import { seedChat, type SeededChat } from "./support/seeds.ts";
 import { RawSocket } from "./support/sockets.ts";
@@ -48,8 +49,8 @@ Deno.test("every screen is answered within its bound of statements, with 10 mess
   for (const [name, { statements, variables = () => ({}) }] of Object.entries(SCREENS)) {
     await t.step(`${name}: ${statements}`, async () => {
       const [few, many] = [
-        await countStatements(app, () => answer(app, { name, variables: variables(small), as: small.alice })),
-        await countStatements(app, () => answer(app, { name, variables: variables(large), as: large.alice })),
+        await statementsOf(app, () => answer(app, { name, variables: variables(small), as: small.alice })),
+        await statementsOf(app, () => answer(app, { name, variables: variables(large), as: large.alice })),
       ];
       assert.ok(many <= statements, `${name} took ${many} statements`);
       assert.ok(many <= few + 1, `${name} took ${few} statements for little and ${many} for much`);
@@ -95,13 +96,12 @@ async function answer(app: TestApp, { name, variables, as }: Screen): Promise<An
 /** What the server does by itself, and new connections, also cost statements now and then: the least of so many turns counts. */
 const TURNS = 4;
 
-async function countStatements({ app: { metrics } }: TestApp, act: () => Promise<unknown>): Promise<number> {
-  const count = async () => (await metrics.sqlStatements.get()).values[0]?.value ?? 0;
+async function statementsOf(app: TestApp, act: () => Promise<unknown>): Promise<number> {
   let least = Infinity;
   for (let turn = 0; turn < TURNS; turn++) {
-    const before = await count();
+    const before = await countStatements(app);
     await act();
-    least = Math.min(least, await count() - before);
+    least = Math.min(least, await countStatements(app) - before);
   }
   return least;
 }

@@ -2,6 +2,7 @@
 import { strict as assert } from "node:assert";
 import { encodeId, newId } from "../src/lib/ids.ts";
 import { type Any, type Person, startApp, type TestApp, type TestRoom } from "./support/app.ts";
+import { countExecutions } from "./support/counters.ts";
 import { connect } from "./support/follow.ts";
 import { done, refusal } from "./support/mutations.ts";
 import { assertPages, idsOf, PAGE, PAGE_ARGS, PAGE_VARIABLES } from "./support/pages.ts";
@@ -79,8 +80,7 @@ Deno.test("a reply arrives live with its quote and its thread as they are, execu
     streams.push(stream);
     await stream.next();
   }
-  const executions = async () => (await app.app.metrics.liveExecutions.get()).values[0]?.value ?? 0;
-  const before = await executions();
+  const before = await countExecutions(app);
   const sent = await reply(app, bob, room, { threadRootId: root.id, replyToId: root.id });
   const node = {
     id: sent.id,
@@ -91,7 +91,7 @@ Deno.test("a reply arrives live with its quote and its thread as they are, execu
     const { value } = await stream.next();
     assert.deepEqual(value.data.roomEvents.events, [{ messageEdge: { cursor: sent.cursor, node } }]);
   }
-  assert.equal(await executions(), before + 1);
+  assert.equal(await countExecutions(app), before + 1);
 });
 
 Deno.test("what may not be quoted is refused, and a room that one cannot see is not given away", async () => {

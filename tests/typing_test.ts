@@ -3,6 +3,7 @@ import { strict as assert } from "node:assert";
 import { findId } from "../src/lib/ids.ts";
 import { blockUser } from "../src/users/blocks.ts";
 import { type Any, type Person, startApp, type TestApp, type TestRoom } from "./support/app.ts";
+import { countExecutions } from "./support/counters.ts";
 import { inTime } from "./support/eventually.ts";
 import { done, refusal } from "./support/mutations.ts";
 import { RawSocket } from "./support/sockets.ts";
@@ -147,8 +148,4 @@ async function typistsOf(socket: RawSocket, id: string): Promise<string[]> {
 
 async function query(app: TestApp, { id }: TestRoom, as?: Person): Promise<string[]> {
   return (await app.run(QUERY, { id }, as)).room.typingUsers.map((user: Any) => user.id);
-}
-
-async function countExecutions({ app: { metrics } }: TestApp): Promise<number> {
-  return (await metrics.liveExecutions.get()).values[0]?.value ?? 0;
 }

@@ -1,0 +1,21 @@
+/** What the server counts, for tests that hold it to its figures. */
+import type { TestApp } from "./app.ts";
+
+/** Selection sets executed for live batches so far. */
+export function countExecutions({ app: { metrics } }: TestApp): Promise<number> {
+  return valueOf(metrics.liveExecutions);
+}
+
+/** SQL statements sent so far. */
+export function countStatements({ app: { metrics } }: TestApp): Promise<number> {
+  return valueOf(metrics.sqlStatements);
+}
+
+/** Live subscriptions that are open now. */
+export function countFollowers({ app: { metrics } }: TestApp): Promise<number> {
+  return valueOf(metrics.followers);
+}
+
+async function valueOf(metric: { get(): Promise<{ readonly values: readonly { readonly value: number }[] }> }) {
+  return (await metric.get()).values[0]?.value ?? 0;
+}
