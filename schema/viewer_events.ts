@@ -83,6 +83,11 @@ builder.objectFields(event("RoomRemovedEvent", "The viewer is no longer in a roo
     description: "Why.",
     resolve: ({ data }) => (data?.reason ?? "LEFT") as Reason,
   }),
+  note: t.string({
+    nullable: true,
+    description: "What the moderator gave as the reason of a kick or ban.",
+    resolve: ({ data }) => data?.note ?? null,
+  }),
 }));
 
 builder.objectFields(event("InviteUpdatedEvent", "An invite was received, answered or taken back."), (t) => ({

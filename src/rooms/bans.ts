@@ -9,7 +9,7 @@ import { requireFuture } from "../lib/times.ts";
 import { readPage } from "../platform/keyset.ts";
 import { type Fragment, retryDeadlock } from "../platform/sql.ts";
 import { noSuchUser } from "../users/users.ts";
-import { appendViewerEvents, toldUsers } from "../users/viewer_events.ts";
+import { appendViewerEvents, publishViewerEvents, toldUsers } from "../users/viewer_events.ts";
 import { takeSeq } from "./events.ts";
 import { lockBoth, lockPermitted, type Member, requireMember } from "./members.ts";
 import { rankOf, requirePermission, rolesWith } from "./permissions.ts";
@@ -178,8 +178,18 @@ async function insertBan(
         reason = excluded.reason,
         expires_at = excluded.expires_at
       returning *
+    ), revoked as (
+      update invites
+      set status = 'REVOKED'
+      from settled
+      where invites.room_id = settled.room_id
+        and invites.invitee_id = settled.user_id
+        and invites.status = 'PENDING'
+      returning invites.id, invites.invitee_id
     ), ${logRemoval(app, { actorId: member.userId, reason: "BANNED", note: reason })}, news as (
       select * from removal_news
+      union all
+      select invitee_id, 'INVITE_UPDATED', id, null from revoked
     ), ${appendViewerEvents(app)}
     select ban.*, event.seq, event.data, event.created_at as removed_at, ${toldUsers(app)}
     from ban
@@ -187,7 +197,10 @@ async function insertBan(
   );
   if (row === undefined) return null;
   const { seq, data, removedAt, told, ...ban } = row;
-  if (seq === null || data === null || removedAt === null) return { ban, removedMemberId: null };
+  if (seq === null || data === null || removedAt === null) {
+    publishViewerEvents(app, told);
+    return { ban, removedMemberId: null };
+  }
   publishRemoval(app, {
     roomId: ban.roomId,
     seq,

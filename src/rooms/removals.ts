@@ -155,14 +155,14 @@ function endMembership(app: App, details: RemovalDetails): Fragment {
 
 /** The parts of it that tell of the removal: of the deleted `member`, under the number of the `room`. */
 export function logRemoval({ sql }: App, { actorId, reason, note }: RemovalDetails): Fragment {
+  const details = note === null ? { reason } : { reason, note };
   return sql`
     removal_news as (
-      select user_id, 'ROOM_REMOVED' as kind, room_id as subject_id, jsonb_build_object('reason', ${reason}::text) as data
-      from member
+      select user_id, 'ROOM_REMOVED' as kind, room_id as subject_id, ${sql.json(details)}::jsonb as data from member
     ), event as (
       insert into room_events (room_id, seq, kind, actor_id, subject_id, data)
       select room_id, last_seq, 'MEMBER_REMOVED', ${actorId}::uuid, user_id,
-        ${sql.json({ reason, ...(note === null ? {} : { note }) })}::jsonb || jsonb_build_object('memberId', member.id)
+        ${sql.json(details)}::jsonb || jsonb_build_object('memberId', member.id)
       from member, room
       returning *
     )`;

@@ -18,8 +18,8 @@ export interface ViewerEvent {
   readonly kind: ViewerEventKind;
   /** A room, an invite, a notification, a scheduled message, or the user. */
   readonly subjectId: string;
-  /** `reason` of a ROOM_REMOVED. */
-  readonly data: { readonly reason?: string } | null;
+  /** Of a ROOM_REMOVED: `reason`, and what the moderator said. */
+  readonly data: { readonly reason?: string; readonly note?: string } | null;
   readonly createdAt: Date;
   /** Whether what it is about is still there, and in view: the room that was added, for one who is in it. */
   readonly isThere: boolean;
