@@ -14,7 +14,7 @@ import { acceptInvite, declineInvite, inviteToRoom, revokeInvite } from "../src/
 import { builder, Node, pageArgs, pageComplexity, pageTypes } from "./builder.ts";
 import { RoomMember } from "./members.ts";
 import { mutation, type PayloadBuilder } from "./mutations.ts";
-import { asPermitted, loadRoomEdge, requireKey, Room, RoomPages } from "./rooms.ts";
+import { asPermitted, knownRoom, loadRoomEdge, requireKey, Room, RoomPages } from "./rooms.ts";
 import { User, Viewer } from "./users.ts";
 
 const InviteStatus = builder.enumType("InviteStatus", {
@@ -36,11 +36,7 @@ export const RoomInvite = builder.loadableObject("RoomInvite", {
   sort: true,
   fields: (t) => ({
     id: t.id({ description: "Global id.", resolve: ({ id }) => encodeId("invite", id) }),
-    room: t.field({
-      type: Room,
-      description: "The room; only its public fields are set before the invite is accepted.",
-      resolve: ({ roomId }) => roomId,
-    }),
+    room: knownRoom(t, "The room; only its public fields are set before the invite is accepted."),
     inviter: t.field({ type: User, description: "Who invited.", resolve: ({ inviterId }) => inviterId }),
     invitee: t.field({ type: User, description: "Who is invited.", resolve: ({ inviteeId }) => inviteeId }),
     status: t.expose("status", { type: InviteStatus, description: "State." }),

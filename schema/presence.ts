@@ -10,6 +10,7 @@ import {
 } from "../src/live/presence.ts";
 import { followPresence } from "../src/live/presence_stream.ts";
 import type { PresenceStatus as Status, User as UserRow } from "../src/users/users.ts";
+import type { Room as RoomRow } from "../src/rooms/rooms.ts";
 import { builder, viewerSlot } from "./builder.ts";
 import { mutation } from "./mutations.ts";
 import { Room } from "./rooms.ts";
@@ -45,8 +46,8 @@ builder.objectField(Room, "onlineMemberCount", (t) =>
   t.loadable({
     type: "Int",
     description: "Members online now.",
-    load: (roomIds: string[], ctx) => countOnlineMembers(ctx.app, roomIds),
-    resolve: ({ id }) => id,
+    load: (rooms: RoomRow[], ctx) => countOnlineMembers(ctx.app, rooms),
+    resolve: (room) => room,
   }));
 
 mutation("setPresence", {

@@ -9,6 +9,7 @@ import { type Member, requireMember } from "../src/rooms/members.ts";
 import { hasPermission, type RoomKind as Kind, type RoomPermission } from "../src/rooms/permissions.ts";
 import {
   findRoomBySlug,
+  listKnownRooms,
   listRooms,
   listVisibleRooms,
   pagePublicRooms,
@@ -17,7 +18,7 @@ import {
   type RoomOrder as Order,
   viewerRoomCursor,
 } from "../src/rooms/rooms.ts";
-import { builder, Node, pageArgs, pageComplexity, pageTypes, viewerSlot } from "./builder.ts";
+import { builder, Node, pageArgs, pageComplexity, pageTypes, type SchemaTypes, viewerSlot } from "./builder.ts";
 import { mutation } from "./mutations.ts";
 import { User, Viewer } from "./users.ts";
 
@@ -198,3 +199,19 @@ mutation("createRoom", {
     }),
   }),
 });
+
+/** Field of something that once led its viewer to a room, which may be private to others by now. */
+export function knownRoom<Parent extends { readonly roomId: string }>(
+  t: PothosSchemaTypes.ObjectFieldBuilder<SchemaTypes, Parent>,
+  description: string,
+) {
+  return t.loadable({
+    type: Room,
+    description,
+    load: async (ids: string[], ctx) => {
+      const rooms = await listKnownRooms(ctx.app, requireViewer(ctx), ids);
+      return ids.map((wanted) => rooms.find(({ id }) => id === wanted) ?? new Error("The room is gone"));
+    },
+    resolve: ({ roomId }) => roomId,
+  });
+}

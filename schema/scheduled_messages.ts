@@ -17,7 +17,7 @@ import { builder, Node, pageArgs, pageComplexity, pageTypes } from "./builder.ts
 import { ErrorCode } from "./errors.ts";
 import { Message } from "./messages.ts";
 import { mutation } from "./mutations.ts";
-import { requireKey, Room } from "./rooms.ts";
+import { knownRoom, requireKey } from "./rooms.ts";
 import { Attachment } from "./uploads.ts";
 import { Viewer } from "./users.ts";
 
@@ -45,7 +45,7 @@ export const ScheduledMessage = builder.loadableObject("ScheduledMessage", {
   sort: true,
   fields: (t) => ({
     id: t.id({ description: "Global id.", resolve: ({ id }) => encodeId("scheduled", id) }),
-    room: t.field({ type: Room, description: "The room.", resolve: ({ roomId }) => roomId }),
+    room: knownRoom(t, "The room."),
     content: t.exposeString("content", { description: "Markdown text." }),
     replyTo: t.loadable({
       type: Message,

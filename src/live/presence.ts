@@ -2,6 +2,7 @@
  * one is gone. People who share no room, or of whom one has blocked the other, never see each other there. */
 import type { App } from "../app.ts";
 import { isAway, retryDeadlock } from "../platform/sql.ts";
+import type { Room } from "../rooms/rooms.ts";
 import { isVisible, type Reader } from "../rooms/relations.ts";
 import type { PresenceStatus, User } from "../users/users.ts";
 import { appendViewerEvents, publishViewerEvents, toldUsers } from "../users/viewer_events.ts";
@@ -159,7 +160,8 @@ export function lastSeenFor(user: User, reader: Reader, app: App): Date | null {
 export async function setPresence(app: App, userId: string, status: PresenceStatus): Promise<string> {
   await app.limits.take("presence", userId);
   const isConnected = app.once(presence).has(userId);
-  const [change] = await app.sql<{ isNew: boolean; roomIds: string[]; told: string[] }[]>`
+  const [change] = await retryDeadlock(() =>
+    app.sql<{ isNew: boolean; roomIds: string[]; told: string[] }[]>`
     with old as (
       select id, presence
       from users
@@ -179,7 +181,8 @@ export async function setPresence(app: App, userId: string, status: PresenceStat
     ), ${appendViewerEvents(app)}
     select exists (select from changed) as is_new,
       array(select room_id from members where user_id = ${userId}) as room_ids,
-      ${toldUsers(app)}`;
+      ${toldUsers(app)}`
+  );
   publishViewerEvents(app, change?.told ?? []);
   if (isConnected && change?.isNew) publishPresence(app, userId, change.roomIds);
   return userId;
@@ -196,7 +199,8 @@ export async function countOnline(app: App): Promise<number> {
 }
 
 /** How many members of each of these rooms are shown online, in their order. */
-export async function countOnlineMembers(app: App, roomIds: readonly string[]): Promise<number[]> {
+export async function countOnlineMembers(app: App, rooms: readonly Room[]): Promise<number[]> {
+  const roomIds = rooms.flatMap(({ id, isHidden }) => isHidden ? [] : id);
   const counts = await app.sql<{ roomId: string; count: number }[]>`
     select members.room_id, count(*)
     from members
@@ -206,7 +210,7 @@ export async function countOnlineMembers(app: App, roomIds: readonly string[]): 
       and users.presence <> 'OFFLINE'
     group by members.room_id`;
   const countOf = new Map(counts.map(({ roomId, count }) => [roomId, count]));
-  return roomIds.map((roomId) => countOf.get(roomId) ?? 0);
+  return rooms.map(({ id }) => countOf.get(id) ?? 0);
 }
 
 function publishPresence(app: App, userId: string, roomIds: readonly string[]): void {

@@ -26,7 +26,12 @@ export interface Room {
   readonly memberCount: number;
   readonly lastActivityAt: Date;
   readonly createdAt: Date;
+  /** Whether it is private to others, and this only its shell. */
+  readonly isHidden?: boolean;
 }
+
+/** What a room is called that tells nothing of itself. */
+const HIDDEN_NAME = "Private room";
 
 /** The rooms with these ids, seen from inside: for what leads there only from a message or membership in view. */
 export async function listRooms(app: App, ids: readonly string[]): Promise<Room[]> {
@@ -40,6 +45,29 @@ export async function listVisibleRooms(app: App, viewer: Viewer | null, ids: rea
     from rooms
     where id = any(${ids as string[]}::uuid[])
       and ${isVisibleTo(app, viewer)}`;
+}
+
+/** The rooms as the viewer may know them now, for what once led there, like an invite: of one that is private to others only
+ * the shell. */
+export async function listKnownRooms(app: App, viewer: Viewer, ids: readonly string[]): Promise<Room[]> {
+  const rooms = await app.sql<(Room & { isVisible: boolean })[]>`
+    select *, ${isVisibleTo(app, viewer)} as is_visible
+    from rooms
+    where id = any(${ids as string[]}::uuid[])`;
+  return rooms.map(({ isVisible, ...room }) => isVisible ? room : hide(room));
+}
+
+function hide(room: Room): Room {
+  const { createdAt: lastActivityAt } = room;
+  const shown = {
+    kind: "PRIVATE",
+    name: HIDDEN_NAME,
+    slug: null,
+    topic: null,
+    memberCount: 0,
+    slowModeSeconds: 0,
+  } as const;
+  return { ...room, ...shown, lastActivityAt, isHidden: true };
 }
 
 /** `null` where there is no such room or the viewer may not know of it. */
