@@ -1,6 +1,6 @@
 /** Files and pictures as they are shown. Nobody can upload yet: there are no pictures, and no message has a file. */
 import { encodeId } from "../src/lib/ids.ts";
-import { type Connection, parsePage } from "../src/lib/pages.ts";
+import { EMPTY_PAGE, parsePage } from "../src/lib/pages.ts";
 import type { LiveEvent } from "../src/live/room_stream.ts";
 import type { MediaKind as Kind } from "../src/messages/search.ts";
 import { builder, Node, pageArgs, pageComplexity, pageTypes } from "./builder.ts";
@@ -117,11 +117,6 @@ export const Attachment = builder.objectRef<AttachmentRow>("Attachment").impleme
 
 const AttachmentPages = pageTypes(Attachment, "Attachment", "attachment", "attachments");
 
-const NO_FILES: Connection<AttachmentRow> = {
-  edges: [],
-  pageInfo: { hasNextPage: false, hasPreviousPage: false, startCursor: null, endCursor: null },
-};
-
 builder.objectField(
   User,
   "avatar",
@@ -144,7 +139,7 @@ builder.objectFields(Room, (t) => ({
       ...pageArgs(30),
     },
     complexity: pageComplexity,
-    resolve: (room, args, ctx) => asMember(ctx, room, () => parsePage(args) && NO_FILES),
+    resolve: (room, args, ctx) => asMember(ctx, room, () => parsePage(args) && EMPTY_PAGE),
   }),
 }));
 

@@ -54,3 +54,9 @@ export interface Connection<Node> {
   readonly edges: Edge<Node>[];
   readonly pageInfo: PageInfo;
 }
+
+/** A list without anything in it. */
+export const EMPTY_PAGE: Connection<never> = {
+  edges: [],
+  pageInfo: { hasNextPage: false, hasPreviousPage: false, startCursor: null, endCursor: null },
+};

@@ -1,7 +1,7 @@
 /** Searching messages, in the rooms of the viewer and nowhere else. */
 import type { App } from "../app.ts";
 import type { Viewer } from "../auth/viewer.ts";
-import type { Connection, Page } from "../lib/pages.ts";
+import { type Connection, EMPTY_PAGE, type Page } from "../lib/pages.ts";
 import { type Keyset, readPage } from "../platform/keyset.ts";
 import type { Fragment, Sql } from "../platform/sql.ts";
 import type { Message } from "./messages.ts";
@@ -47,6 +47,7 @@ export async function searchMessages(
   { query, filter, page }: { readonly query: string; readonly filter: SearchFilter; readonly page: Page },
 ): Promise<Connection<Hit>> {
   const alternatives = parseQuery(query);
+  if (alternatives.length === 0) return EMPTY_PAGE;
   await app.limits.take("search", viewer.userId);
   const rows = selectHits(app, viewer, { alternatives, filter });
   const { edges, pageInfo } = await readPage<Omit<Hit, "snippet">>(app.sql, { ...HITS, rows }, page);

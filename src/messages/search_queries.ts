@@ -24,7 +24,8 @@ export interface Alternative {
   readonly none: readonly Term[];
 }
 
-/** Throws BAD_USER_INPUT for a query that is too long, has too many terms or says only what must not be there. */
+/** Nothing where no word was typed yet. Throws BAD_USER_INPUT for a query that is too long, has too many terms or says only what
+ * must not be there. */
 export function parseQuery(query: string): Alternative[] {
   const characters = countCharacters(query);
   if (characters > QUERY_MAX) {
@@ -43,7 +44,7 @@ export function parseQuery(query: string): Alternative[] {
     alternatives.at(-1)?.[minus === "" ? "all" : "none"].push(term);
   }
   const meant = alternatives.filter(({ all, none }) => all.length + none.length > 0); // an `or` too many says nothing
-  if (meant.length === 0 || meant.some(({ all }) => all.length === 0)) throw refuse("there is no word to look for");
+  if (meant.some(({ all }) => all.length === 0)) throw refuse("there is no word to look for");
   return meant;
 }
 
