@@ -12,6 +12,8 @@ import { type BlockChange, publishBlock } from "../users/blocks.ts";
 import { appendViewerEvents, publishViewerEvents, toldUsers } from "../users/viewer_events.ts";
 
 const PLACEHOLDER_NAME = "Deleted user";
+/** Rooms that a refusal names. */
+const NAMED_ROOMS_MAX = 5;
 
 /** Deletes the viewer's account and returns the user's id; all sessions end at once. Throws INVALID_CREDENTIALS, RATE_LIMITED,
  * UNAVAILABLE, and LAST_OWNER while others are in a room that would be left without one. */
@@ -51,10 +53,26 @@ async function buryUser(app: App, userId: string, passwordHash: string): Promise
     return burial;
   } catch (error) {
     if (!isViolationOf(error, "rooms_last_owner")) throw error;
-    throw new AppError("LAST_OWNER", "Cannot delete the account: a room with others in it would have no owner", {
+    const names = await listOwnedAlone(app, userId);
+    throw new AppError("LAST_OWNER", `Cannot delete the account: nobody else owns ${names.join(", ")}`, {
       cause: error,
     });
   }
+}
+
+/** Names of the rooms with others in them that have no other owner. */
+async function listOwnedAlone(app: App, userId: string): Promise<string[]> {
+  const rooms = await app.sql<{ name: string }[]>`
+    select name
+    from rooms
+    join members on members.room_id = rooms.id
+    where user_id = ${userId}
+      and role = 'OWNER'
+      and owner_count = 1
+      and member_count > 1
+    order by name
+    limit ${NAMED_ROOMS_MAX}`;
+  return rooms.map(({ name }) => name);
 }
 
 /** Buries what the account got in the very moment of its deletion, so that the statement did not see it: a room that was

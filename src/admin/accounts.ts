@@ -5,7 +5,7 @@ import { endBarredSessions } from "../auth/sessions.ts";
 import { announceEndedSessions } from "../auth/revocations.ts";
 import type { Viewer } from "../auth/viewer.ts";
 import { AppError } from "../errors.ts";
-import type { Fragment } from "../platform/sql.ts";
+import { type Fragment, retryDeadlock } from "../platform/sql.ts";
 import type { AccountRole, User } from "../users/users.ts";
 import { appendViewerEvents, publishViewerEvents, toldUsers } from "../users/viewer_events.ts";
 
@@ -78,7 +78,7 @@ export async function updateAccount(app: App, viewer: Viewer, input: AccountInpu
   if (input.userId === viewer.userId) {
     throw new AppError("FORBIDDEN", "Cannot change the account: it is your own", { path: ["userId"] });
   }
-  const { isAllowed, id, ended, told } = await storeAccount(app, viewer, input);
+  const { isAllowed, id, ended, told } = await retryDeadlock(() => storeAccount(app, viewer, input));
   if (!isAllowed) throw notAnAdmin();
   if (id === null) {
     throw new AppError("NOT_FOUND", "Cannot change the account: there is none with this id", { path: ["userId"] });

@@ -6,7 +6,7 @@ import type { App } from "../app.ts";
 import { isAway } from "../platform/sql.ts";
 import type { Reader } from "../rooms/relations.ts";
 import { isRemovalOf, type LiveEvent, type RoomStream } from "./room_stream.ts";
-import { BEHIND_BYTES, CAUGHT_UP_BYTES, type EndReason, type Sink, STALLED_MS } from "./subscriptions.ts";
+import { BEHIND_BYTES, CAUGHT_UP_BYTES, type EndReason, LogCut, type Sink, STALLED_MS } from "./subscriptions.ts";
 
 /** Encoded batches that a group keeps for followers who are a moment behind, and their size together. */
 const RECENT_BATCHES_MAX = 64;
@@ -59,11 +59,6 @@ export interface Follower {
   first: RoomBatch | null;
   /** Seq of the last event that was sent. */
   cursor: number;
-}
-
-/** Retention has cut the log in front of a follower who was far behind. */
-class LogCut extends Error {
-  override readonly name = "LogCut";
 }
 
 interface Batch {

@@ -13,6 +13,11 @@ export const TEND_MS = 100;
 const RETRY_MS = 50;
 const RETRY_MS_MAX = 2_000;
 
+/** Retention has cut the log in front of a reader who was far behind: it comes back and gets a resync. */
+export class LogCut extends Error {
+  override readonly name = "LogCut";
+}
+
 /** Why a stream ended: the reader was removed, reads too slowly, or the server cannot go on. */
 export type EndReason = "removed" | "slow" | "unavailable";
 
@@ -123,7 +128,7 @@ export class PulledSubscription<Value extends object, Renderer extends ViewerRen
         }
       }
     } catch (error) {
-      this.app.log.error("Cannot serve a live stream", { error });
+      if (!(error instanceof LogCut)) this.app.log.error("Cannot serve a live stream", { error });
       this.#end("unavailable");
     } finally {
       this.#isRunning = false; // not a microtask later: a change that came in between would wake nobody

@@ -7,7 +7,7 @@ import { type AnnouncementEvent, announcementHead, listAnnouncementEvents } from
 import type { Announcement } from "../users/announcements.ts";
 import { listViewerEvents, type ViewerEvent } from "../users/viewer_events.ts";
 import { findPosition } from "../users/viewers.ts";
-import { PulledSubscription, type Source } from "./subscriptions.ts";
+import { LogCut, PulledSubscription, type Source } from "./subscriptions.ts";
 import { type FeedListener, viewerFeeds } from "./viewer_feeds.ts";
 
 /** Events of one batch at most, of each kind. */
@@ -241,11 +241,6 @@ class ViewerStream implements FeedListener, Source<ViewerBatch> {
       join rooms on rooms.id = members.room_id
       where user_id = ${this.userId}`;
   }
-}
-
-/** Retention has cut the log in front of a stream that was far behind. */
-class LogCut extends Error {
-  override readonly name = "LogCut";
 }
 
 function roomOf({ kind, subjectId }: ViewerEvent): string[] {

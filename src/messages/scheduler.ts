@@ -34,7 +34,7 @@ export function keepSchedule(app: App): AsyncDisposable {
 }
 
 /** Sends what is due now and returns how many messages this node took. */
-async function sendDue(app: App): Promise<number> {
+export async function sendDue(app: App): Promise<number> {
   const due = await app.sql<ScheduledMessage[]>`
     update scheduled_messages
     set claimed_until = now() + make_interval(secs => ${CLAIM_SECONDS})
@@ -69,6 +69,7 @@ async function sendScheduled(app: App, scheduled: ScheduledMessage): Promise<voi
       app.log.warn("Cannot send a scheduled message now, trying again", { id, error });
       return; // once the claim has run out
     }
+    if (error.code === "NOT_SCHEDULABLE") return; // canceled or changed meanwhile, or nothing is in its way any more
     if (PASSING.includes(error.code)) return await release(app, scheduled, error.details.retryAfterMs ?? 0);
     await settle(app, scheduled, app.sql`status = 'FAILED', failure_reason = ${error.code}`);
   }

@@ -98,6 +98,7 @@ async function insertRoom(
         from unnest(${inviteeIds.map(() => newId())}::uuid[], ${inviteeIds as string[]}::uuid[])
           as wanted (invite_id, user_id)
         join users on users.id = wanted.user_id and users.deleted_at is null
+          and not ${isBlocked(app, sql`users.id`, sql`${viewer.userId}::uuid`)}
         cross join room`,
       )
     }, news as (

@@ -4,7 +4,7 @@ import type { App } from "../app.ts";
 import { AppError } from "../errors.ts";
 import type { Connection, Page } from "../lib/pages.ts";
 import { cursorOf, type Keyset, readPage } from "../platform/keyset.ts";
-import type { Fragment } from "../platform/sql.ts";
+import { type Fragment, retryDeadlock } from "../platform/sql.ts";
 import { appendViewerEvents, publishViewerEvents, toldUsers } from "./viewer_events.ts";
 
 export type AnnouncementLevel = "INFO" | "WARNING" | "CRITICAL";
@@ -100,7 +100,8 @@ export async function listDismissals(app: App, userId: string | null, ids: reado
 
 /** Hides an announcement for the user, and returns it; once is enough. Throws NOT_FOUND. */
 export async function dismissAnnouncement(app: App, userId: string, id: string | null): Promise<Announcement> {
-  const [dismissed] = await app.sql<(Announcement & { told: string[] })[]>`
+  const [dismissed] = await retryDeadlock(() =>
+    app.sql<(Announcement & { told: string[] })[]>`
     with announcement as (
       select ${announcementColumns(app)}
       from announcements
@@ -117,7 +118,8 @@ export async function dismissAnnouncement(app: App, userId: string, id: string |
     ), news as (
       select user_id, 'VIEWER_UPDATED' as kind, user_id as subject_id, null::jsonb as data from receipt
     ), ${appendViewerEvents(app)}
-    select *, ${toldUsers(app)} from announcement`;
+    select *, ${toldUsers(app)} from announcement`
+  );
   if (dismissed === undefined) throw noSuchAnnouncement();
   publishViewerEvents(app, dismissed.told);
   return dismissed;
