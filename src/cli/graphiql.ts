@@ -21,7 +21,8 @@ export async function demoTabs(app: App): Promise<() => Promise<GraphiQLOptions>
   };
 }
 
-const ROOM = `# A room with its newest messages. \`eventCursor\` is where to follow it from.
+const ROOM = `# A room with its newest messages.
+# \`eventCursor\` is where to follow it from.
 query Room {
   roomBySlug(slug: "${DEMO_ROOM_SLUG}") {
     id
@@ -56,7 +57,8 @@ query Room {
 `;
 
 const follow = (roomId: string) =>
-  `# Follows the room. Run it, then send from another window. To resume, pass the last cursor as \`after\`.
+  `# Follows the room. Run it, then send from another window.
+# To resume, pass the last cursor as \`after\`.
 subscription Follow {
   roomEvents(roomId: "${roomId}") {
     cursor
@@ -85,7 +87,8 @@ subscription Follow {
 `;
 
 const send = (roomId: string) =>
-  `# Sends a message. Add a \`clientMessageId\` and it is safe to retry.
+  `# Sends a message.
+# Add a \`clientMessageId\` and it is safe to retry.
 mutation Send {
   sendMessage(input: { roomId: "${roomId}", content: "Hello from GraphiQL" }) {
     message {
@@ -134,8 +137,8 @@ query Viewer {
 }
 `;
 
-const NEWS =
-  `# Everything that concerns the viewer, in all rooms and on every device. Run it, then write to Alice as somebody else.
+const NEWS = `# Everything that concerns the viewer, in all rooms.
+# Run it, then write to Alice as somebody else.
 subscription News {
   viewerEvents {
     cursor
@@ -164,8 +167,8 @@ subscription News {
 }
 `;
 
-const SEARCH =
-  `# Finds words in every script, "phrases", this or that, -not. The hit is between two marks, U+E000 and U+E001.
+const SEARCH = `# Words in every script, "phrases", this or that, -not.
+# A hit is between two marks, U+E000 and U+E001.
 query Search {
   searchMessages(query: "missing or coffee") {
     edges {
