@@ -2,9 +2,9 @@
 import { strict as assert } from "node:assert";
 import { encodeId, newId } from "../src/lib/ids.ts";
 import { type Person, startApp, type TestApp } from "./support/app.ts";
-import { connect } from "./support/follow.ts";
 import { done, refusal } from "./support/mutations.ts";
 import { assertPages, idsOf, PAGE, PAGE_ARGS, PAGE_VARIABLES, type PageVariables } from "./support/pages.ts";
+import { Subscription } from "./support/subscriptions.ts";
 import { toldTo } from "./support/viewer_logs.ts";
 
 Deno.test("who was blocked is on one's own list, the last one first, and on nobody else's", async () => {
@@ -55,22 +55,20 @@ Deno.test("a block shows to the one who made it only, in queries and in live eve
   const query = `subscription ($roomId: ID!) { roomEvents(roomId: $roomId) { events {
     ... on MessageSentEvent { message { author { viewerHasBlocked } } }
   } } }`;
+  await using open = new AsyncDisposableStack();
   const streams = [alice, carol].map((person) => {
-    const client = connect(app, person);
-    // deno-lint-ignore no-explicit-any -- looked into below
-    return { client, results: client.iterate<any>({ query, variables: { roomId: room.id } }) };
+    return open.use(new Subscription(app, person, { query, variables: { roomId: room.id } }));
   });
-  for (const { results } of streams) await results.next();
+  for (const stream of streams) await stream.next();
   const authors = async () => {
-    const batches = await Promise.all(streams.map(({ results }) => results.next()));
-    return batches.map(({ value }) => value?.data.roomEvents.events[0].message.author.viewerHasBlocked);
+    const batches = await Promise.all(streams.map((stream) => stream.next()));
+    return batches.map(({ events }) => events[0].message.author.viewerHasBlocked);
   };
   await app.send(bob, room, "one");
   assert.deepEqual(await authors(), [true, false]);
   await done(app, "unblockUser", { userId: bob.id }, alice);
   await app.send(bob, room, "two");
   assert.deepEqual(await authors(), [false, false]);
-  for (const { client } of streams) await client.dispose();
 });
 
 Deno.test("one blocks others who are there, not oneself and not nobody", async () => {

@@ -1,6 +1,7 @@
 /** Promises of the log without a socket: the same events on the same cursors, by requests that may wait. */
 import { strict as assert } from "node:assert";
 import { type Any, startApp, type TestApp } from "./support/app.ts";
+import { countWaitingPolls } from "./support/counters.ts";
 import { EventStream } from "./support/event_streams.ts";
 import { eventually, inTime } from "./support/eventually.ts";
 import { RoomFollower, seqOf } from "./support/follow.ts";
@@ -187,8 +188,8 @@ async function withoutHints({ app: { bus } }: TestApp, act: () => Promise<unknow
 }
 
 /** Resolves once so many polls wait. */
-async function untilWaiting({ app: { metrics } }: TestApp, count = 1): Promise<void> {
-  await eventually(`${count} waiting polls`, async () => (await metrics.waitingPolls.get()).values[0]?.value === count);
+async function untilWaiting(app: TestApp, count = 1): Promise<void> {
+  await eventually(`${count} waiting polls`, async () => await countWaitingPolls(app) === count);
 }
 
 Deno.test("what an event has changed is read after the wait for it, not before", async () => {

@@ -4,7 +4,7 @@ import { findId } from "../src/lib/ids.ts";
 import { presence } from "../src/live/presence.ts";
 import { blockUser } from "../src/users/blocks.ts";
 import { type Any, type Person, startApp, type TestApp } from "./support/app.ts";
-import { countExecutions } from "./support/counters.ts";
+import { countExecutions, countFollowers } from "./support/counters.ts";
 import { EventStream } from "./support/event_streams.ts";
 import { eventually, inTime } from "./support/eventually.ts";
 import { done } from "./support/mutations.ts";
@@ -24,7 +24,7 @@ Deno.test("who comes, changes the status and goes is shown live to those who sha
   await using watcher = await RawSocket.signIn(app, bob);
   watcher.subscribe("room", PRESENCE, { target: { roomId: room.id } });
   watcher.subscribe("users", PRESENCE, { target: { userIds: [alice.id, "user_nobody", bob.id, alice.id] } });
-  await countFollowers(app, 2);
+  await untilFollowed(app, 2);
   const next = async () => {
     const update = await updateOf(watcher, "room", alice);
     assert.deepEqual(await updateOf(watcher, "users", alice), update, "a room's stream and a user's say the same");
@@ -66,7 +66,7 @@ Deno.test("who comes, changes the status and goes is shown live to those who sha
 
   // A reload: the last connection goes and the next one comes. Nobody is told, and the status that follows is the next.
   await second[Symbol.asyncDispose]();
-  await countFollowers(app, 2);
+  await untilFollowed(app, 2);
   const reloaded = await RawSocket.signIn(app, alice);
   await done(app, "setPresence", { status: "AWAY" }, alice);
   assert.equal((await next()).presenceStatus, "AWAY");
@@ -137,7 +137,7 @@ Deno.test("presence is hidden from strangers and across a block, in queries, in 
   for (const person of [bob, carol]) {
     watching.set(person, await follow(person, "presence", PRESENCE, { target: { roomId: room.id } }));
   }
-  await countFollowers(app, 5);
+  await untilFollowed(app, 5);
   await done(app, "setPresence", { status: "AWAY" }, alice);
   await done(app, "setPresence", { status: "AWAY" }, bob);
   assert.equal(await firstAway(watching.get(bob)), alice.id);
@@ -181,7 +181,7 @@ Deno.test("a change is executed once for all who watch the room, and a stopping 
   {
     await using socket = await RawSocket.signIn(app, bob);
     for (let n = 0; n < watchers; n++) socket.subscribe(`s${n}`, PRESENCE, { target: { roomId: room.id } });
-    await countFollowers(app, watchers);
+    await untilFollowed(app, watchers);
     await done(app, "setPresence", { status: "AWAY" }, bob);
     for (let n = 0; n < watchers; n++) {
       while ((await updateOf(socket, `s${n}`, bob)).presenceStatus !== "AWAY");
@@ -199,7 +199,7 @@ Deno.test("a change is executed once for all who watch the room, and a stopping 
       where id = ${findId("user", alice.id)}`;
     assert.ok(row?.wasSeen);
   }
-  await countFollowers(app, 0);
+  await untilFollowed(app, 0);
 });
 
 /** The next update about one of these people. Others may come late: that the watchers themselves have come. */
@@ -237,6 +237,6 @@ async function countOwnEvents({ app: { sql } }: TestApp, person: Person): Promis
 }
 
 /** Waits until so many streams are open: this one sends nothing at first. */
-async function countFollowers({ app: { metrics } }: TestApp, count: number): Promise<void> {
-  await eventually(`${count} followers`, async () => (await metrics.followers.get()).values[0]?.value === count);
+async function untilFollowed(app: TestApp, count: number): Promise<void> {
+  await eventually(`${count} followers`, async () => await countFollowers(app) === count);
 }

@@ -3,11 +3,12 @@ import { strict as assert } from "node:assert";
 import { findId } from "../src/lib/ids.ts";
 import { roomTopic } from "../src/rooms/events.ts";
 import { type Any, type Person, startApp, type TestApp, type TestRoom } from "./support/app.ts";
-import { countFollowers } from "./support/counters.ts";
+import { countFollowers, countLogReads } from "./support/counters.ts";
 import { EventStream } from "./support/event_streams.ts";
 import { eventually, inTime } from "./support/eventually.ts";
 import { RoomFollower, seqOf } from "./support/follow.ts";
 import { assertGapless } from "./support/gapless.ts";
+import { commitSilently } from "./support/rooms.ts";
 import { RawSocket } from "./support/sockets.ts";
 
 Deno.test("lost, doubled and shuffled hints change nothing: each event comes once, in order", async () => {
@@ -147,27 +148,6 @@ function publish(app: TestApp, hint: Any): void {
   app.app.bus.publish(roomTopic(hint.roomId), hint);
 }
 
-/** Commits messages of the room's creator as another node does whose hints get lost; returns what they would be. */
-async function commitSilently({ app: { sql } }: TestApp, room: TestRoom, count: number): Promise<Any[]> {
-  return await sql`
-    with old as (
-      select id, last_seq, creator_id from rooms where id = ${uuidOf(room)}
-    ), room as (
-      update rooms set last_seq = rooms.last_seq + ${count} from old where rooms.id = old.id
-    ), message as (
-      insert into messages (id, room_id, seq, author_id, content, request_hash)
-      select gen_random_uuid(), id, last_seq + n, creator_id, 'message ' || n, '' from old, generate_series(1, ${count}) n
-      returning id, room_id, seq, author_id
-    )
-    insert into room_events (room_id, seq, kind, actor_id, subject_id)
-    select room_id, seq, 'MESSAGE_SENT', author_id, id from message order by seq
-    returning *`;
-}
-
 function uuidOf({ id }: TestRoom): string {
   return findId("room", id) ?? "";
-}
-
-async function countLogReads({ app: { metrics } }: TestApp): Promise<number> {
-  return (await metrics.logReads.get()).values[0]?.value ?? 0;
 }

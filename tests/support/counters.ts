@@ -11,6 +11,16 @@ export function countStatements({ app: { metrics } }: TestApp): Promise<number> 
   return valueOf(metrics.sqlStatements);
 }
 
+/** Reads of the room log so far. */
+export function countLogReads({ app: { metrics } }: TestApp): Promise<number> {
+  return valueOf(metrics.logReads);
+}
+
+/** Polls that wait now. */
+export function countWaitingPolls({ app: { metrics } }: TestApp): Promise<number> {
+  return valueOf(metrics.waitingPolls);
+}
+
 /** Live subscriptions that are open now. */
 export function countFollowers({ app: { metrics } }: TestApp): Promise<number> {
   return valueOf(metrics.followers);

@@ -76,6 +76,24 @@ export async function collide<T>(
   return results;
 }
 
+/** Commits messages of the room's creator in one statement, as another node does whose hints get lost; returns
+ * what they would be. */
+export async function commitSilently({ app: { sql } }: TestApp, room: TestRoom, count: number): Promise<Any[]> {
+  return await sql`
+    with old as (
+      select id, last_seq, creator_id from rooms where id = ${findId("room", room.id)}
+    ), room as (
+      update rooms set last_seq = rooms.last_seq + ${count} from old where rooms.id = old.id
+    ), message as (
+      insert into messages (id, room_id, seq, author_id, content, request_hash)
+      select gen_random_uuid(), id, last_seq + n, creator_id, 'message ' || n, '' from old, generate_series(1, ${count}) n
+      returning id, room_id, seq, author_id
+    )
+    insert into room_events (room_id, seq, kind, actor_id, subject_id)
+    select room_id, seq, 'MESSAGE_SENT', author_id, id from message order by seq
+    returning *`;
+}
+
 /** Keeps rows of the room locked for a moment: statements that start meanwhile queue up behind each other, each with a
  * view of the data from before the others. Wait for it in the end. */
 export async function holdRows(
