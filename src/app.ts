@@ -3,12 +3,17 @@ import { join } from "node:path";
 import type { Config } from "./config.ts";
 import { StartError } from "./errors.ts";
 import { type Bus, MemoryBus } from "./platform/bus.ts";
-import { createLimits, type Limits } from "./platform/limits.ts";
+import { createLimits, type Limits, type SharedStore } from "./platform/limits.ts";
 import { createLog, type Log } from "./platform/log.ts";
 import { createMetrics, type Metrics } from "./platform/metrics.ts";
 import { migrate } from "./platform/migrate.ts";
 import { openEmbeddedDatabase } from "./platform/pglite.ts";
+import { openRedis } from "./platform/redis.ts";
+import { RedisBus } from "./platform/redis_bus.ts";
 import { type DatabaseAddress, isAway, openSql, type Sql } from "./platform/sql.ts";
+
+/** How long counting may hold up an operation, before this node's own count has to do. */
+const LIMITS_MS = 250;
 
 export interface App extends AsyncDisposable {
   readonly config: Config;
@@ -48,7 +53,9 @@ export async function createApp(config: Config, { database }: AppOptions = {}): 
   if (applied.length > 0) log.info("Migrated the database", { applied });
 
   const jwtSecret = config.jwtSecret ?? await readOrCreateSecret(config.dataDir);
-  const limits = stack.use(createLimits(config.rateLimits));
+  const bus = stack.use(await openBus(config, log));
+  const limits = stack.use(createLimits(config.rateLimits, openSharedStore(config, { bus, log, stack })));
+  metrics.watchBus(bus);
   const pending = new Set<Promise<unknown>>();
   const singles = new Map<unknown, AsyncDisposable>();
   stack.defer(async () => {
@@ -59,7 +66,7 @@ export async function createApp(config: Config, { database }: AppOptions = {}): 
     config,
     jwtSecret,
     sql,
-    bus: new MemoryBus(log),
+    bus,
     limits,
     metrics,
     log,
@@ -83,6 +90,20 @@ async function openDatabase(config: Config, stack: AsyncDisposableStack): Promis
   if (config.databaseUrl !== null) return { url: config.databaseUrl };
   const { socketPath } = stack.use(await openEmbeddedDatabase(config.dataDir));
   return { socketPath };
+}
+
+async function openBus({ redisUrl, redisPrefix }: Config, log: Log): Promise<Bus> {
+  return redisUrl === null ? new MemoryBus(log) : await RedisBus.open({ url: redisUrl, prefix: redisPrefix, log });
+}
+
+/** Where the nodes count together. */
+function openSharedStore(
+  { redisUrl, redisPrefix: prefix }: Config,
+  { bus, log, stack }: { readonly bus: Bus; readonly log: Log; readonly stack: AsyncDisposableStack },
+): SharedStore | null {
+  if (redisUrl === null) return null;
+  const { client } = stack.use(openRedis(redisUrl, { name: "limits", log, commandMs: LIMITS_MS }));
+  return { client, prefix, isThere: () => bus.isHealthy && client.status === "ready" };
 }
 
 async function readOrCreateSecret(dataDir: string): Promise<string> {

@@ -38,6 +38,9 @@ const Environment = z.object({
   PUBLIC_URL: url("http:", "https:").optional(),
   DATA_DIR: z.string().min(1).default(".data"),
   DATABASE_URL: url("postgres:", "postgresql:").optional(),
+  REDIS_URL: url("redis:", "rediss:").optional(),
+  REDIS_PREFIX: z.string().regex(/^[\w.-]{1,100}$/, "expected letters, digits, dots, dashes or underscores")
+    .default("parley"),
   JWT_SECRET: z.string().refine((text) => new TextEncoder().encode(text).length >= 32, "expected 32 bytes or more")
     .optional(),
   ACCESS_TOKEN_TTL_SECONDS: count(1, ACCESS_TOKEN_TTL_SECONDS_MAX).default(900),
@@ -75,6 +78,10 @@ export interface Config {
   readonly dataDir: string;
   /** `null`: the embedded database in `dataDir`. */
   readonly databaseUrl: string | null;
+  /** `null`: no other node. */
+  readonly redisUrl: string | null;
+  /** Begins the names of all channels and keys in Redis. */
+  readonly redisPrefix: string;
   /** `null`: generated and kept in `dataDir`. */
   readonly jwtSecret: string | null;
   readonly accessTokenTtlSeconds: number;
@@ -123,6 +130,8 @@ export function loadConfig(env: Readonly<Record<string, string>> = Deno.env.toOb
     publicUrl: (data.PUBLIC_URL ?? `http://localhost:${data.PORT}`).replace(/\/+$/, ""),
     dataDir: data.DATA_DIR,
     databaseUrl: data.DATABASE_URL ?? null,
+    redisUrl: data.REDIS_URL ?? null,
+    redisPrefix: data.REDIS_PREFIX,
     jwtSecret: data.JWT_SECRET ?? null,
     accessTokenTtlSeconds: data.ACCESS_TOKEN_TTL_SECONDS,
     refreshTokenTtlSeconds: data.REFRESH_TOKEN_TTL_SECONDS,

@@ -2,22 +2,21 @@
 import { strict as assert } from "node:assert";
 import { type Bus, MemoryBus } from "../src/platform/bus.ts";
 import type { Log } from "../src/platform/log.ts";
-
-interface OpenBus extends AsyncDisposable {
-  readonly bus: Bus;
-}
+import { RedisBus } from "../src/platform/redis_bus.ts";
+import { TEST_REDIS_URL } from "./support/databases.ts";
 
 /** Every implementation keeps the whole contract. */
-const BUSES: Readonly<Record<string, (log: Log) => Promise<OpenBus>>> = {
-  memory: (log) => Promise.resolve({ bus: new MemoryBus(log), [Symbol.asyncDispose]: () => Promise.resolve() }),
+const BUSES: Readonly<Record<string, (log: Log) => Promise<Bus>>> = {
+  memory: (log) => Promise.resolve(new MemoryBus(log)),
+  ...(TEST_REDIS_URL && { Redis: openRedisBus.bind(null, TEST_REDIS_URL) }),
 };
 
 for (const [name, open] of Object.entries(BUSES)) {
   const test = (promise: string, check: (bus: Bus, errors: readonly string[]) => Promise<void>) =>
     Deno.test(`${name} bus: ${promise}`, async () => {
       const errors: string[] = [];
-      await using opened = await open(logOf(errors));
-      await check(opened.bus, errors);
+      await using bus = await open(logOf(errors));
+      await check(bus, errors);
     });
 
   test("each listener hears a message of its topic once, before publish returns", async (bus) => {
@@ -91,6 +90,10 @@ for (const [name, open] of Object.entries(BUSES)) {
     await bus.subscribe("room:1", (message) => heard.push(message));
     assert.deepEqual([heard, errors], [[], []]);
   });
+}
+
+function openRedisBus(url: string, log: Log): Promise<Bus> {
+  return RedisBus.open({ url, prefix: `test_${crypto.randomUUID()}`, log });
 }
 
 /** Keeps the errors, prints nothing. */

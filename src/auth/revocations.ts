@@ -1,9 +1,13 @@
 /** Sessions that ended while their access tokens could still be valid, and who must be told. */
 import type { App } from "../app.ts";
 import { ACCESS_TOKEN_TTL_SECONDS_MAX } from "../config.ts";
+import { keepSweeping } from "../platform/sweeps.ts";
 import type { Viewer } from "./viewer.ts";
 
 const TOPIC = "sessions:ended";
+/** How far a sweep looks back before the last one. Longer than any statement runs: one that was under way then has a time
+ * from before. */
+const SWEEP_SECONDS = 60;
 
 /** Tells every node that these sessions have ended. Their requests, sockets and streams end at once. */
 export function announceEndedSessions(app: App, sessionIds: readonly string[]): void {
@@ -41,8 +45,11 @@ export class Revocations implements AsyncDisposable {
   readonly #endedUntil = new Map<string, number>();
   readonly #watchers = new Map<string, Set<() => void>>();
   readonly #unsubscribe: Promise<() => void>;
+  readonly #sweeps: AsyncDisposable;
+  #readMs = performance.now();
 
   constructor(private readonly app: App) {
+    this.#sweeps = keepSweeping(app, () => this.#read(SWEEP_SECONDS + (performance.now() - this.#readMs) / 1000));
     this.#unsubscribe = app.bus.subscribe(TOPIC, (message) => {
       if (Array.isArray(message)) { for (const id of message) this.#end(String(id)); }
     });
@@ -51,11 +58,7 @@ export class Revocations implements AsyncDisposable {
   /** Reads the sessions that ended before this node started. */
   async load(): Promise<void> {
     await this.#unsubscribe;
-    const ended = await this.app.sql<{ id: string }[]>`
-      select id
-      from sessions
-      where ended_at > now() - make_interval(secs => ${ACCESS_TOKEN_TTL_SECONDS_MAX})`;
-    for (const { id } of ended) this.#end(id);
+    await this.#read(ACCESS_TOKEN_TTL_SECONDS_MAX);
   }
 
   isRevoked(sessionId: string): boolean {
@@ -79,7 +82,19 @@ export class Revocations implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.#sweeps[Symbol.asyncDispose]();
     (await this.#unsubscribe)();
+  }
+
+  /** Those that ended in the last seconds, whether or not a hint has told of them. */
+  async #read(seconds: number): Promise<void> {
+    const startMs = performance.now();
+    const ended = await this.app.sql<{ id: string }[]>`
+      select id
+      from sessions
+      where ended_at > now() - make_interval(secs => ${seconds})`;
+    for (const { id } of ended) if (!this.isRevoked(id)) this.#end(id);
+    this.#readMs = startMs;
   }
 
   #end(sessionId: string): void {

@@ -8,6 +8,8 @@ const ID_PREFIXES = [
 ] as const;
 export type IdPrefix = typeof ID_PREFIXES[number];
 
+const UUID = /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/;
+
 /** A new UUIDv7: later ids sort after earlier ones. */
 export function newId(): string {
   return typeid().toUUID();
@@ -36,4 +38,9 @@ export function findId(prefix: IdPrefix, text: string): string | null {
   } catch {
     return null; // typeid-js throws plain errors for every kind of malformed text
   }
+}
+
+/** Whether the value is a UUID as the database writes it. */
+export function isUuid(value: unknown): value is string {
+  return typeof value === "string" && UUID.test(value);
 }

@@ -1,5 +1,6 @@
 /** Who has blocked whom, for the people who follow something on this node: what live executions know without asking. */
 import type { App } from "../app.ts";
+import { keepSweeping } from "../platform/sweeps.ts";
 import type { Relation } from "../rooms/relations.ts";
 import { type BlockChange, BLOCKS_TOPIC, isBlockChange } from "../users/blocks.ts";
 
@@ -14,10 +15,12 @@ export interface WatchedBlocks {
 }
 
 interface Entry {
-  readonly hasBlocked: Set<string>;
-  readonly isBlockedBy: Set<string>;
+  hasBlocked: Set<string>;
+  isBlockedBy: Set<string>;
   loaded: Promise<void>;
   users: number;
+  /** Hints that were applied. */
+  changes: number;
 }
 
 export function liveBlocks(app: App): LiveBlocks {
@@ -27,8 +30,10 @@ export function liveBlocks(app: App): LiveBlocks {
 export class LiveBlocks implements AsyncDisposable {
   readonly #entries = new Map<string, Entry>();
   readonly #unsubscribe: Promise<() => void>;
+  readonly #sweeps: AsyncDisposable;
 
   constructor(private readonly app: App) {
+    this.#sweeps = keepSweeping(app, () => this.#read([...this.#entries.keys()]));
     this.#unsubscribe = app.bus.subscribe(BLOCKS_TOPIC, (message) => {
       if (isBlockChange(message)) this.#apply(message);
     });
@@ -50,33 +55,56 @@ export class LiveBlocks implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.#sweeps[Symbol.asyncDispose]();
     (await this.#unsubscribe)();
   }
 
   #open(userId: string): Entry {
-    const entry: Entry = { hasBlocked: new Set(), isBlockedBy: new Set(), loaded: Promise.resolve(), users: 0 };
+    const loaded = Promise.resolve();
+    const entry: Entry = { hasBlocked: new Set(), isBlockedBy: new Set(), loaded, users: 0, changes: 0 };
     this.#entries.set(userId, entry);
-    entry.loaded = this.#load(userId, entry);
+    // Attach before reading: a block between the two would be lost.
+    entry.loaded = this.#unsubscribe.then(() => this.#load(userId, entry));
     entry.loaded.catch(() => this.#entries.get(userId) === entry && this.#entries.delete(userId));
     return entry;
   }
 
+  /** Adds to what hints have told meanwhile. */
   async #load(userId: string, entry: Entry): Promise<void> {
-    await this.#unsubscribe; // attach before reading: a block between the two would be lost
-    const blocks = await this.app.sql<BlockChange[]>`
-      select blocker_id, blocked_id, true as is_blocked
-      from blocks
-      where blocker_id = ${userId}
-        or blocked_id = ${userId}`;
-    for (const { blockerId, blockedId } of blocks) {
+    for (const { blockerId, blockedId } of await this.#list([userId])) {
       if (blockerId === userId) entry.hasBlocked.add(blockedId);
       else entry.isBlockedBy.add(blockerId);
     }
   }
 
+  /** Reads the blocks of these users anew, but for those of whom a hint comes meanwhile. */
+  async #read(userIds: readonly string[]): Promise<void> {
+    if (userIds.length === 0) return;
+    const before = new Map([...this.#entries].map(([userId, entry]) => [userId, { entry, changes: entry.changes }]));
+    const blocks = await this.#list(userIds);
+    const blockedBy = Map.groupBy(blocks, ({ blockerId }) => blockerId);
+    const blockersOf = Map.groupBy(blocks, ({ blockedId }) => blockedId);
+    for (const userId of userIds) {
+      const { entry, changes } = before.get(userId) ?? {};
+      if (entry === undefined || entry.changes !== changes) continue;
+      entry.hasBlocked = new Set(blockedBy.get(userId)?.map(({ blockedId }) => blockedId));
+      entry.isBlockedBy = new Set(blockersOf.get(userId)?.map(({ blockerId }) => blockerId));
+    }
+  }
+
+  async #list(userIds: readonly string[]): Promise<BlockChange[]> {
+    return await this.app.sql<BlockChange[]>`
+      select blocker_id, blocked_id, true as is_blocked
+      from blocks
+      where blocker_id = any(${userIds as string[]}::uuid[])
+        or blocked_id = any(${userIds as string[]}::uuid[])`;
+  }
+
   #apply({ blockerId, blockedId, isBlocked }: BlockChange): void {
     const change = isBlocked ? "add" : "delete";
-    this.#entries.get(blockerId)?.hasBlocked[change](blockedId);
-    this.#entries.get(blockedId)?.isBlockedBy[change](blockerId);
+    const [blocker, blocked] = [this.#entries.get(blockerId), this.#entries.get(blockedId)];
+    blocker?.hasBlocked[change](blockedId);
+    blocked?.isBlockedBy[change](blockerId);
+    for (const entry of [blocker, blocked]) if (entry) entry.changes++;
   }
 }

@@ -1,11 +1,10 @@
 /** All rooms that somebody on this node follows: opens and closes their streams, and finds what no hint told of. */
 import type { App } from "../app.ts";
+import { keepSweeping } from "../platform/sweeps.ts";
+import { repeat } from "../platform/timers.ts";
 import { type Follower, Group } from "./fanout.ts";
 import { type OnAppend, RoomStream } from "./room_stream.ts";
 import { TEND_MS } from "./subscriptions.ts";
-
-/** How often the heads of all followed rooms are compared with the database: the bound on a lost hint. */
-const SWEEP_MS = 5_000;
 
 interface LiveRoom {
   readonly stream: Promise<RoomStream | null>;
@@ -32,14 +31,11 @@ export interface Attachment {
 
 export class LiveRooms implements AsyncDisposable {
   readonly #rooms = new Map<string, LiveRoom>();
-  readonly #timers: readonly ReturnType<typeof setInterval>[];
-  #isSweeping = false;
+  readonly #timers = new AsyncDisposableStack();
 
   constructor(private readonly app: App) {
-    this.#timers = [
-      setInterval(() => this.#tend(), TEND_MS),
-      setInterval(() => app.background(this.#sweep()), SWEEP_MS),
-    ];
+    this.#timers.use(repeat(TEND_MS, () => this.#tend()));
+    this.#timers.use(keepSweeping(app, () => this.#sweep()));
   }
 
   /** Attaches to the room, so that every event committed from now on is seen. `null` when there is no such room. */
@@ -80,11 +76,10 @@ export class LiveRooms implements AsyncDisposable {
     }
   }
 
-  [Symbol.asyncDispose](): Promise<void> {
-    for (const timer of this.#timers) clearInterval(timer);
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#timers.disposeAsync();
     for (const { stream } of this.#rooms.values()) this.app.background(stream.then((opened) => opened?.close()));
     this.#rooms.clear();
-    return Promise.resolve();
   }
 
   #open(roomId: string): LiveRoom {
@@ -129,20 +124,16 @@ export class LiveRooms implements AsyncDisposable {
     for (const { groups } of this.#rooms.values()) for (const group of groups.values()) group.tend(nowMs);
   }
 
+  /** Compares the heads of all followed rooms with the database. */
   async #sweep(): Promise<void> {
-    if (this.#rooms.size === 0 || this.#isSweeping) return;
-    this.#isSweeping = true;
-    try {
-      const heads = await this.app.sql<{ id: string; lastSeq: number }[]>`
-        select id, last_seq
-        from rooms
-        where id = any(${[...this.#rooms.keys()]}::uuid[])`;
-      for (const { id, lastSeq } of heads) {
-        const stream = await this.#rooms.get(id)?.stream.catch(() => null); // one that cannot be opened has told its callers
-        stream?.announce(lastSeq);
-      }
-    } finally {
-      this.#isSweeping = false;
+    if (this.#rooms.size === 0) return;
+    const heads = await this.app.sql<{ id: string; lastSeq: number }[]>`
+      select id, last_seq
+      from rooms
+      where id = any(${[...this.#rooms.keys()]}::uuid[])`;
+    for (const { id, lastSeq } of heads) {
+      const stream = await this.#rooms.get(id)?.stream.catch(() => null); // one that cannot be opened has told its callers
+      stream?.announce(lastSeq);
     }
   }
 }

@@ -2,7 +2,7 @@
  * missing. It lives while somebody here follows the room. */
 import type { App } from "../app.ts";
 import { encodeEventCursor } from "../lib/event_cursors.ts";
-import { isRoomEvent, listRoomEvents, type RoomEvent, roomTopic } from "../rooms/events.ts";
+import { listRoomEvents, readRoomEvent, type RoomEvent, roomTopic } from "../rooms/events.ts";
 import type { Member } from "../rooms/members.ts";
 
 /** Newest events kept in memory, so that followers a moment behind are served without the database. */
@@ -113,9 +113,10 @@ export class RoomStream {
   }
 
   #hear(message: unknown): void {
-    if (!isRoomEvent(message) || message.roomId !== this.roomId || message.seq <= this.head) return;
-    if (this.#early.size < EARLY_EVENTS_MAX) this.#early.set(message.seq, message);
-    this.announce(message.seq);
+    const event = readRoomEvent(message);
+    if (event?.roomId !== this.roomId || event.seq <= this.head) return;
+    if (this.#early.size < EARLY_EVENTS_MAX) this.#early.set(event.seq, event);
+    this.announce(event.seq);
   }
 
   #settle(): void {

@@ -2,7 +2,7 @@
  * is made up for within seconds. */
 import type { App } from "../app.ts";
 import { TYPING_TIMEOUT_SECONDS } from "../config.ts";
-import { isRoomEvent, type RoomEvent, roomTopic } from "../rooms/events.ts";
+import { readRoomEvent, type RoomEvent, roomTopic } from "../rooms/events.ts";
 import { presence } from "./presence.ts";
 
 /** An indicator that was renewed less than this ago needs no renewal. */
@@ -115,7 +115,7 @@ export class TypingRooms implements AsyncDisposable {
       listeners: new Set(),
       subscribed: Promise.all([
         this.app.bus.subscribe(typingTopic(roomId), (message) => isTypingMessage(message) && this.#hear(room, message)),
-        this.app.bus.subscribe(roomTopic(roomId), (message) => isRoomEvent(message) && this.#clear(room, message)),
+        this.app.bus.subscribe(roomTopic(roomId), (message) => this.#clear(room, readRoomEvent(message))),
       ]),
       holds: 0,
     };
@@ -150,7 +150,9 @@ export class TypingRooms implements AsyncDisposable {
   }
 
   /** What is sent is no longer typed; one who is removed or muted types no more. */
-  #clear(room: TypingRoom, { kind, actorId, subjectId }: RoomEvent): void {
+  #clear(room: TypingRoom, event: RoomEvent | null): void {
+    if (event === null) return;
+    const { kind, actorId, subjectId } = event;
     if (kind === "MESSAGE_SENT" && actorId !== null) this.#remove(room, actorId);
     if (kind === "MEMBER_REMOVED" || kind === "MEMBER_UPDATED") this.#remove(room, subjectId);
   }

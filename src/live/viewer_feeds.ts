@@ -1,12 +1,11 @@
 /** What the viewers who are here must be told of: wakes their streams when their own logs grow, and gathers the news of
  * their rooms, at most one for each room and second. Hints are only a shortcut: a sweep finds what they did not tell. */
 import type { App } from "../app.ts";
+import { keepSweeping } from "../platform/sweeps.ts";
 import { announcementHead, ANNOUNCEMENTS_TOPIC } from "../users/announcement_events.ts";
-import { isRoomEvent, type RoomEvent, roomTopic } from "../rooms/events.ts";
+import { readRoomEvent, type RoomEvent, roomTopic } from "../rooms/events.ts";
 import { viewerTopic } from "../users/viewer_events.ts";
 
-/** How often what hints said is compared with the database: the bound on a lost hint. */
-const SWEEP_MS = 5_000;
 /** Pause between two news of one room; longer where thousands are told, because each costs an execution of its own. */
 const PAUSE_MS = 1_000;
 const PAUSE_MS_MAX = 4_000;
@@ -35,15 +34,14 @@ export class ViewerFeeds implements AsyncDisposable {
   readonly #rooms = new Map<string, WatchedRoom>();
   /** All streams, with the rooms that each watches. */
   readonly #listeners = new Map<FeedListener, Set<string>>();
-  readonly #timer: ReturnType<typeof setInterval>;
+  readonly #sweeps: AsyncDisposable;
   readonly #unsubscribe: Promise<() => void>;
   #xid: string | null = null;
   /** What an earlier sweep has found, until no room holds back news from before its end any more. */
   #found: { readonly xid: string; readonly atMs: number } | null = null;
-  #isSweeping = false;
 
   constructor(private readonly app: App) {
-    this.#timer = setInterval(() => app.background(this.#sweep()), SWEEP_MS);
+    this.#sweeps = keepSweeping(app, () => this.#sweep());
     this.#unsubscribe = app.bus.subscribe(ANNOUNCEMENTS_TOPIC, () => {
       for (const listener of this.#listeners.keys()) listener.onLog();
     });
@@ -96,7 +94,7 @@ export class ViewerFeeds implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    clearInterval(this.#timer);
+    await this.#sweeps[Symbol.asyncDispose]();
     (await this.#unsubscribe)();
     await Promise.all([...this.#rooms.values()].map((room) => room.close()));
   }
@@ -108,26 +106,21 @@ export class ViewerFeeds implements AsyncDisposable {
   }
 
   async #sweep(): Promise<void> {
-    if (this.#listeners.size === 0 || this.#isSweeping) return;
-    this.#isSweeping = true;
-    try {
-      // Read before the rooms are: what these transactions did is then seen there.
-      const [{ xid }] = await this.app.sql<[{ xid: string }]>`
-        select pg_snapshot_xmin(pg_current_snapshot())::text as xid`;
-      await this.refresh([...this.#rooms.keys()]);
-      const { xid: foundXid, atMs } = this.#found ?? { xid: null, atMs: Infinity };
-      if ([...this.#rooms.values()].every(({ waitingSinceMs }) => waitingSinceMs > atMs)) {
-        this.#xid = foundXid;
-        this.#found = null;
-      }
-      this.#found ??= { xid, atMs: performance.now() };
-      const [announcementSeq, heads] = await Promise.all([announcementHead(this.app), this.#readLogs()]);
-      for (const listener of this.#listeners.keys()) {
-        const isBehind = listener.seq < (heads.get(listener.userId) ?? 0) || listener.announcementSeq < announcementSeq;
-        if (isBehind) listener.onLog();
-      }
-    } finally {
-      this.#isSweeping = false;
+    if (this.#listeners.size === 0) return;
+    // Read before the rooms are: what these transactions did is then seen there.
+    const [{ xid }] = await this.app.sql<[{ xid: string }]>`
+      select pg_snapshot_xmin(pg_current_snapshot())::text as xid`;
+    await this.refresh([...this.#rooms.keys()]);
+    const { xid: foundXid, atMs } = this.#found ?? { xid: null, atMs: Infinity };
+    if ([...this.#rooms.values()].every(({ waitingSinceMs }) => waitingSinceMs > atMs)) {
+      this.#xid = foundXid;
+      this.#found = null;
+    }
+    this.#found ??= { xid, atMs: performance.now() };
+    const [announcementSeq, heads] = await Promise.all([announcementHead(this.app), this.#readLogs()]);
+    for (const listener of this.#listeners.keys()) {
+      const isBehind = listener.seq < (heads.get(listener.userId) ?? 0) || listener.announcementSeq < announcementSeq;
+      if (isBehind) listener.onLog();
     }
   }
 
@@ -172,8 +165,9 @@ class WatchedRoom {
   }
 
   #hear(message: unknown): void {
-    if (!isRoomEvent(message) || message.roomId !== this.roomId || message.seq <= this.lastSeq) return;
-    const { kind, subjectId, seq } = message;
+    const event = readRoomEvent(message);
+    if (event?.roomId !== this.roomId || event.seq <= this.lastSeq) return;
+    const { kind, subjectId, seq } = event;
     const isNext = seq === this.lastSeq + 1;
     this.lastSeq = seq;
     // Where a hint was lost, nobody knows what it said.

@@ -1,6 +1,7 @@
 /** Rate limits on operations. One table names them all; rate-limiter-flexible counts. */
-import { RateLimiterMemory, RateLimiterRes } from "rate-limiter-flexible";
+import { type RateLimiterAbstract, RateLimiterMemory, RateLimiterRedis, RateLimiterRes } from "rate-limiter-flexible";
 import { AppError } from "../errors.ts";
+import type { Redis } from "./redis.ts";
 
 /** `points` operations in any `seconds`, for one key. */
 export const LIMITS = {
@@ -44,33 +45,62 @@ export interface Limits extends Disposable {
   take(name: LimitName, key: string): Promise<void>;
 }
 
-export function createLimits(enabled: boolean): Limits {
-  if (!enabled) return { take: () => Promise.resolve(), [Symbol.dispose]: () => {} };
-  const limiters = new Map(
-    Object.entries(LIMITS).map(([name, { points, seconds }]) => [
-      name,
-      new RateLimiterMemory({ points, duration: seconds, keyPrefix: name }),
-    ]),
+/** Where several nodes count together. */
+export interface SharedStore {
+  readonly client: Redis;
+  /** Begins the names of all keys. */
+  readonly prefix: string;
+  /** Whether it is worth asking. */
+  isThere(): boolean;
+}
+
+/** Every node counts what it sees, and with a shared store also what all of them see: without the store, which may go away
+ * at any time, each node goes on with its own count. */
+export function createLimits(isEnabled: boolean, shared: SharedStore | null): Limits {
+  if (!isEnabled) return { take: () => Promise.resolve(), [Symbol.dispose]: () => {} };
+  const own = mapLimits((options) => new RateLimiterMemory(options));
+  const common = shared && mapLimits((options) =>
+    new RateLimiterRedis({
+      ...options,
+      keyPrefix: `${shared.prefix}:limit:${options.keyPrefix}`,
+      storeClient: shared.client,
+    })
   );
   return {
     async take(name, key) {
-      try {
-        await limiters.get(name)?.consume(key);
-      } catch (refusal) {
-        if (!(refusal instanceof RateLimiterRes)) throw refusal;
-        const retryAfterMs = Math.max(1, refusal.msBeforeNext);
-        throw new AppError(
-          "RATE_LIMITED",
-          `Cannot do this now: too many tries, wait ${Math.ceil(retryAfterMs / 1000)} s`,
-          {
-            retryAfterMs,
-          },
-        );
-      }
+      await consume(own[name], key);
+      if (common === null || !shared?.isThere()) return;
+      await consume(common[name], key).catch((error) => {
+        if (error instanceof AppError) throw error; // anything else: the store has gone just now
+      });
     },
     [Symbol.dispose]() {
       // Each counted key holds a timer of its own.
-      for (const limiter of limiters.values()) for (const { key } of limiter.dump().storage) limiter.delete(key);
+      for (const limiter of Object.values(own)) for (const { key } of limiter.dump().storage) limiter.delete(key);
     },
   };
+}
+
+interface LimiterOptions {
+  readonly keyPrefix: string;
+  readonly points: number;
+  readonly duration: number;
+}
+
+function mapLimits<Limiter>(create: (options: LimiterOptions) => Limiter): Record<LimitName, Limiter> {
+  const limiters = Object.entries(LIMITS).map(([name, { points, seconds }]) =>
+    [name, create({ keyPrefix: name, points, duration: seconds })] as const
+  );
+  return Object.fromEntries(limiters) as Record<LimitName, Limiter>;
+}
+
+async function consume(limiter: RateLimiterAbstract, key: string): Promise<void> {
+  try {
+    await limiter.consume(key);
+  } catch (refusal) {
+    if (!(refusal instanceof RateLimiterRes)) throw refusal;
+    const retryAfterMs = Math.max(1, refusal.msBeforeNext);
+    const state = `too many tries, wait ${Math.ceil(retryAfterMs / 1000)} s`;
+    throw new AppError("RATE_LIMITED", `Cannot do this now: ${state}`, { retryAfterMs });
+  }
 }

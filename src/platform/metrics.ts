@@ -1,6 +1,7 @@
 /** What the server counts, for `/metrics` (Prometheus) and for the tests that hold it to its figures. */
 import { cpuUsage } from "node:process";
 import { Counter, Gauge, Registry } from "prom-client";
+import type { Bus } from "./bus.ts";
 
 export interface Metrics {
   readonly registry: Registry;
@@ -19,12 +20,23 @@ export interface Metrics {
   /** Sockets closed by the server, by close code. */
   readonly socketCloses: Counter<"code">;
   readonly internalErrors: Counter;
+  /** Shows how the bus is, from now on. */
+  watchBus(bus: Bus): void;
 }
 
 export function createMetrics(): Metrics {
   const registry = new Registry();
   const counter = (name: string, help: string) => new Counter({ name: `parley_${name}`, help, registers: [registry] });
   const gauge = (name: string, help: string) => new Gauge({ name: `parley_${name}`, help, registers: [registry] });
+  const watched = (name: string, help: string, read: () => number) =>
+    new Gauge({
+      name: `parley_${name}`,
+      help,
+      registers: [registry],
+      collect() {
+        this.set(read());
+      },
+    });
   collectProcess(registry);
   return {
     registry,
@@ -43,6 +55,10 @@ export function createMetrics(): Metrics {
       registers: [registry],
     }),
     internalErrors: counter("internal_errors_total", "Unexpected errors, masked to clients."),
+    watchBus(bus) {
+      watched("bus_listeners", "Listeners of the event bus on this node.", () => bus.listenerCount);
+      watched("bus_healthy", "1 where hints of other nodes arrive, else 0.", () => Number(bus.isHealthy));
+    },
   };
 }
 

@@ -1,6 +1,7 @@
 /** The room log: every lasting thing that happens in a room is one numbered row, committed together with its effect.
  * Written by the statements of `rooms/` and `messages/`, read here; nothing else numbers events. */
 import type { App } from "../app.ts";
+import { isUuid } from "../lib/ids.ts";
 import type { Fragment } from "../platform/sql.ts";
 
 const MESSAGE_KINDS = [
@@ -41,15 +42,17 @@ export interface RoomEvent {
   readonly createdAt: Date;
 }
 
-/** Whether a message from the bus is an event as `publishRoomEvent` sends it. */
-export function isRoomEvent(message: unknown): message is RoomEvent {
-  if (typeof message !== "object" || message === null) return false;
+/** The event that a message of the bus carries, `null` where it is none as `publishRoomEvent` sends it. On the way from another
+ * node its time has become a text. */
+export function readRoomEvent(message: unknown): RoomEvent | null {
+  if (typeof message !== "object" || message === null) return null;
   const { roomId, seq, kind, actorId, subjectId, data, createdAt } = message as {
     readonly [Key in keyof RoomEvent]?: unknown;
   };
-  return typeof roomId === "string" && Number.isSafeInteger(seq) && KINDS.some((known) => known === kind) &&
-    (actorId === null || typeof actorId === "string") && typeof subjectId === "string" &&
-    typeof data === "object" && createdAt instanceof Date;
+  const time = createdAt instanceof Date ? createdAt : new Date(String(createdAt));
+  const isEvent = isUuid(roomId) && Number.isSafeInteger(seq) && KINDS.some((known) => known === kind) &&
+    (actorId === null || isUuid(actorId)) && isUuid(subjectId) && typeof data === "object" && !isNaN(time.getTime());
+  return isEvent ? { ...message as RoomEvent, createdAt: time } : null;
 }
 
 /** The part of `update rooms set …` that takes the next numbers of the log. Takes the row lock that keeps them in order. */

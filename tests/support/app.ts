@@ -5,11 +5,14 @@ import { startSession } from "../../src/auth/sessions.ts";
 import { type Config, loadConfig } from "../../src/config.ts";
 import { encodeId } from "../../src/lib/ids.ts";
 import { type Parley, startParley } from "../../src/main.ts";
+import { TEST_REDIS_URL } from "./databases.ts";
 import { borrowDatabase } from "./file_database.ts";
 
 export interface TestApp extends Api, AsyncDisposable {
   readonly parley: Parley;
   readonly app: Parley["app"];
+  /** What it was started with. */
+  readonly settings: Readonly<Record<string, string>>;
 }
 
 /** A running server as its clients see it, wherever it runs. */
@@ -51,20 +54,32 @@ export interface Answer {
   readonly body: { readonly data?: Any; readonly errors?: Any[] };
 }
 
-/** Starts a server on an empty database; `env` overrides settings, and may point to another database. */
-export async function startApp(env: Record<string, string> = {}): Promise<TestApp> {
+/** Starts a server on an empty database; `env` overrides settings, and may point to another database. With `joins` it is one
+ * more node beside that app, on the same database and Redis. */
+export async function startApp(
+  env: Record<string, string> = {},
+  { joins }: { readonly joins?: TestApp } = {},
+): Promise<TestApp> {
   await using stack = new AsyncDisposableStack();
-  const database = env.DATA_DIR === undefined ? stack.use(await borrowDatabase()) : { config: {}, address: undefined };
-  const config = testConfig({ ...database.config, ...env });
-  const parley = stack.use(await startParley(config, { database: database.address }));
+  const database = joins === undefined && env.DATA_DIR === undefined
+    ? stack.use(await borrowDatabase())
+    : { config: {}, address: undefined };
+  const settings = { ...database.config, ...redisConfig(), ...joins?.settings, ...env };
+  const parley = stack.use(await startParley(testConfig(settings), { database: database.address }));
   const resources = stack.move();
   return {
     ...apiAt(parley.server.port),
     signUp: (name) => signUp(parley.app, name),
     parley,
     app: parley.app,
+    settings,
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
   };
+}
+
+/** A corner of the Redis of the suite, if it has one. */
+export function redisConfig(): Record<string, string> {
+  return TEST_REDIS_URL === null ? {} : { REDIS_URL: TEST_REDIS_URL, REDIS_PREFIX: `test_${crypto.randomUUID()}` };
 }
 
 const PASSWORD = "correct horse battery";

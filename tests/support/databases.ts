@@ -8,6 +8,12 @@ import { type DatabaseAddress, openSql, type Sql } from "../../src/platform/sql.
 /** Where the suite runs; unset: on the embedded database. */
 export const TEST_DATABASE_URL = Deno.env.get("TEST_DATABASE_URL") || null;
 
+/** Where the suite finds Redis; unset: each app is alone. */
+export const TEST_REDIS_URL = Deno.env.get("TEST_REDIS_URL") || null;
+
+/** Whether several nodes can be started: the embedded database is one node's own. */
+export const isClustered = TEST_DATABASE_URL !== null && TEST_REDIS_URL !== null;
+
 export interface TestDatabase extends AsyncDisposable {
   /** The part of the configuration that points to it. */
   readonly config: { readonly DATA_DIR: string; readonly DATABASE_URL?: string; readonly JWT_SECRET?: string };
