@@ -1,6 +1,5 @@
 /** The state of the server and its limits, so that clients can validate before they send. */
 import {
-  countConnections,
   healthOf,
   type HealthStatus as Health,
   readServerStatus,
@@ -10,9 +9,6 @@ import {
 } from "../src/admin/status.ts";
 import { countOnline } from "../src/live/presence.ts";
 import { builder } from "./builder.ts";
-
-/** Instances know nothing of each other yet. */
-const INSTANCES = 1;
 
 const HealthStatus = builder.enumType("HealthStatus", {
   description: "Health of the server or of a part of it.",
@@ -78,12 +74,12 @@ const ServerStatus = builder.objectRef<Status>("ServerStatus").implement({
     connectionCount: t.int({
       nullable: true,
       description: "Open WebSocket connections on all instances; `null` unless the viewer is an admin.",
-      resolve: async (server, _args, ctx) => await server.isForAdmin() ? await countConnections(ctx.app) : null,
+      resolve: async (server) => await server.isForAdmin() ? (await server.countNodes()).sockets : null,
     }),
     instanceCount: t.int({
       nullable: true,
       description: "Running instances; `null` unless the viewer is an admin.",
-      resolve: async (server) => await server.isForAdmin() ? INSTANCES : null,
+      resolve: async (server) => await server.isForAdmin() ? (await server.countNodes()).nodes : null,
     }),
   }),
 });

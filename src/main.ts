@@ -5,6 +5,7 @@ import { revocations } from "./auth/revocations.ts";
 import { type Config, loadConfig } from "./config.ts";
 import { StartError } from "./errors.ts";
 import { type RunningServer, type ServerOptions, startHttpServer } from "./http/server.ts";
+import { nodes } from "./live/nodes.ts";
 import { keepRetention } from "./live/retention.ts";
 import { keepSchedule } from "./messages/scheduler.ts";
 import { sweepInvites } from "./rooms/invites.ts";
@@ -27,6 +28,7 @@ export async function startParley(
   await using stack = new AsyncDisposableStack();
   const app = stack.use(await createApp(config, { database }));
   await app.once(revocations).load();
+  await app.once(nodes).start();
   app.once(keepRetention);
   app.once(keepSchedule);
   app.once(sweepInvites);

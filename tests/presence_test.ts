@@ -1,7 +1,7 @@
 /** Promises of presence: who is there is seen by those who may know it, live and in queries, and by nobody else. */
 import { strict as assert } from "node:assert";
 import { findId } from "../src/lib/ids.ts";
-import { presence } from "../src/live/presence.ts";
+import { nodes } from "../src/live/nodes.ts";
 import { blockUser } from "../src/users/blocks.ts";
 import { type Any, type Person, startApp, type TestApp } from "./support/app.ts";
 import { countExecutions, countFollowers } from "./support/counters.ts";
@@ -192,7 +192,7 @@ Deno.test("a change is executed once for all who watch the room, and a stopping 
       assert.equal((await updateOf(socket, `s${n}`, alice)).presenceStatus, "ONLINE");
     }
     assert.equal(await countExecutions(app) - before, 1);
-    await app.app.once(presence)[Symbol.asyncDispose]();
+    await app.app.once(nodes)[Symbol.asyncDispose]();
     const [row] = await app.app.sql<{ wasSeen: boolean }[]>`
       select last_seen_at is not null as was_seen
       from users

@@ -4,6 +4,8 @@ import type { App } from "../app.ts";
 import type { Viewer } from "../auth/viewer.ts";
 import { ATTACHMENTS_PER_MESSAGE_MAX, type Config, ROOM_MEMBERS_MAX, TYPING_TIMEOUT_SECONDS } from "../config.ts";
 import { PAGE_SIZE_MAX } from "../lib/pages.ts";
+import type { NodeCounts } from "../live/leases.ts";
+import { nodes } from "../live/nodes.ts";
 import { isAdmin } from "./accounts.ts";
 
 export type HealthStatus = "OK" | "DEGRADED" | "DOWN";
@@ -27,6 +29,7 @@ export interface ServerStatus {
   readonly limits: ServerLimits;
   checkParts(): Promise<readonly ServiceCheck[]>;
   isForAdmin(): Promise<boolean>;
+  countNodes(): Promise<NodeCounts>;
 }
 
 export interface ServerLimits {
@@ -47,6 +50,7 @@ export function readServerStatus(app: App, viewer: Viewer | null): ServerStatus 
     limits: limitsOf(app.config),
     checkParts: lazily(async () => [await checkDatabase(app)]),
     isForAdmin: lazily(() => isAdmin(app, viewer)),
+    countNodes: lazily(() => app.once(nodes).count()),
   };
 }
 
@@ -54,11 +58,6 @@ export function readServerStatus(app: App, viewer: Viewer | null): ServerStatus 
 export function healthOf(checks: readonly ServiceCheck[]): HealthStatus {
   const worst = (["DOWN", "DEGRADED"] as const).find((status) => checks.some((check) => check.status === status));
   return worst ?? "OK";
-}
-
-/** Open WebSocket connections. */
-export async function countConnections({ metrics }: App): Promise<number> {
-  return (await metrics.sockets.get()).values[0]?.value ?? 0;
 }
 
 function limitsOf(config: Config): ServerLimits {

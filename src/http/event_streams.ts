@@ -4,7 +4,7 @@ import type { ExecutionResult } from "graphql";
 import type { App } from "../app.ts";
 import { watchSession } from "../auth/revocations.ts";
 import { AppError } from "../errors.ts";
-import { presence } from "../live/presence.ts";
+import { nodes } from "../live/nodes.ts";
 import type { EndReason } from "../live/subscriptions.ts";
 import type { Connections } from "./connections.ts";
 import type { LiveOperation, OperationContext } from "./operations.ts";
@@ -59,7 +59,7 @@ export function streamEvents(
     if (context.viewer) {
       places.defer(connections.claim(context.viewer));
       const sayGoodbye = (state: string) => end(new AppError("UNAUTHENTICATED", `Cannot go on: ${state}`));
-      cleanUp.defer(app.once(presence).arrive(context.viewer.userId));
+      cleanUp.defer(app.once(nodes).arrive(context.viewer.userId));
       cleanUp.defer(watchSession(app, context.viewer, sayGoodbye));
     }
   } catch (error) {

@@ -10,7 +10,7 @@ import { noteSessionUse } from "../auth/session_use.ts";
 import type { Viewer } from "../auth/viewer.ts";
 import { authenticate } from "../context.ts";
 import { AppError } from "../errors.ts";
-import { presence } from "../live/presence.ts";
+import { nodes } from "../live/nodes.ts";
 import type { Connections } from "./connections.ts";
 import { isAllowedOrigin } from "./origins.ts";
 import { type LiveOperation, OperationContext, type Operations } from "./operations.ts";
@@ -182,7 +182,7 @@ class SocketConnection {
       return false;
     }
     this.#viewer = viewer;
-    this.#cleanUp.defer(this.app.once(presence).arrive(viewer.userId));
+    this.#cleanUp.defer(this.app.once(nodes).arrive(viewer.userId));
     this.#cleanUp.defer(watchSession(this.app, viewer, () => this.close("forbidden")));
     return true;
   }

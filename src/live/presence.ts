@@ -1,121 +1,73 @@
-/** Who is there, and what others see of it. One is online from the first connection on, and offline a moment after the last
- * one is gone. People who share no room, or of whom one has blocked the other, never see each other there. */
+/** What others see of who is there. People who share no room, or of whom one has blocked the other, never see each other
+ * there. */
 import type { App } from "../app.ts";
+import { MemoryBus } from "../platform/bus.ts";
 import { isAway, retryDeadlock } from "../platform/sql.ts";
 import type { Room } from "../rooms/rooms.ts";
 import { isVisible, type Reader } from "../rooms/relations.ts";
 import type { PresenceStatus, User } from "../users/users.ts";
 import { appendViewerEvents, publishViewerEvents, toldUsers } from "../users/viewer_events.ts";
+import { nodes } from "./nodes.ts";
 
-/** How long one whose last connection has gone is still shown online: a reloaded tab comes back sooner. */
-const GRACE_SECONDS = 5;
 const RETRY_MS = 1_000;
+
+/** Topic of the users who have set another status. */
+const STATUS_TOPIC = "presence";
 
 /** Somebody's presence may look different now. Best effort: whoever misses it sees the truth with the next query. */
 export interface PresenceChange {
   readonly userId: string;
 }
 
-/** Who is connected. Everything below asks only this; who knows it may become another. */
-export interface Connected {
-  has(userId: string): boolean;
-  ids(): readonly string[];
-  /** Calls the listener with each user whose last connection goes, at once. */
-  onGone(listener: (userId: string) => void): void;
-}
-
-/** Topic of the changes in a room's members, or of one user. */
-export function presenceTopic(id: string): string {
-  return `presence:${id}`;
-}
-
-export function isPresenceChange(message: unknown): message is PresenceChange {
-  return typeof (message as Partial<PresenceChange> | null)?.userId === "string";
-}
-
-/** The connections of this node. */
+/** Those on this node who follow the presence of others. */
 export function presence(app: App): Presence {
   return new Presence(app);
 }
 
-export class Presence implements Connected, AsyncDisposable {
-  readonly #connections = new Map<string, number>();
-  readonly #leaving = new Map<string, ReturnType<typeof setTimeout>>();
-  readonly #listeners = new Set<(userId: string) => void>();
-  readonly #changed = new Set<string>();
+export class Presence implements AsyncDisposable {
+  /** Topics are ids of rooms, for changes of their members, and of users. */
+  readonly #followers: MemoryBus;
+  readonly #unsubscribe: Promise<() => void>;
+  /** Users of whom nobody was told yet, and whether they have set another status. */
+  readonly #changed = new Map<string, boolean>();
   #isTelling = false;
   #isClosed = false;
 
-  constructor(private readonly app: App) {}
-
-  has(userId: string): boolean {
-    return this.#connections.has(userId) || this.#leaving.has(userId);
+  constructor(private readonly app: App) {
+    this.#followers = new MemoryBus(app.log);
+    app.once(nodes).onChange((userIds) => {
+      for (const userId of userIds) this.#tell(userId, this.#changed.get(userId) ?? false);
+    });
+    this.#unsubscribe = app.bus.subscribe(STATUS_TOPIC, (message) => {
+      if (typeof message === "string") this.#tell(message, true);
+    });
   }
 
-  ids(): readonly string[] {
-    return [...this.#connections.keys(), ...this.#leaving.keys()];
-  }
-
-  onGone(listener: (userId: string) => void): void {
-    this.#listeners.add(listener);
-  }
-
-  /** Counts a connection of the user until the returned function is called. */
-  arrive(userId: string): () => void {
-    const wasThere = this.has(userId);
-    clearTimeout(this.#leaving.get(userId));
-    this.#leaving.delete(userId);
-    this.#connections.set(userId, (this.#connections.get(userId) ?? 0) + 1);
-    if (!wasThere) this.#tell(userId);
-    let hasLeft = false;
-    return () => {
-      if (!hasLeft) this.#depart(userId);
-      hasLeft = true;
-    };
+  /** Calls the listener with changes of the user, or of the members of the room, until the returned function is called. */
+  follow(id: string, listener: (change: PresenceChange) => void): () => void {
+    return this.#followers.listen(id, (change) => listener(change as PresenceChange));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isClosed = true;
-    for (const timer of this.#leaving.values()) clearTimeout(timer);
-    if (this.ids().length === 0) return;
-    await this.app.sql`
-      update users
-      set last_seen_at = now()
-      where id = any(${this.ids() as string[]}::uuid[])
-        and presence <> 'OFFLINE'`.catch((error) => {
-      this.app.log.warn("Cannot note who was online", { error });
-    });
+    (await this.#unsubscribe)();
   }
 
-  #depart(userId: string): void {
-    const left = (this.#connections.get(userId) ?? 1) - 1;
-    if (left > 0) return void this.#connections.set(userId, left);
-    if (this.#isClosed) return;
-    this.#connections.delete(userId);
-    const timer = setTimeout(() => {
-      this.#leaving.delete(userId);
-      this.#tell(userId);
-    }, GRACE_SECONDS * 1000);
-    this.#leaving.set(userId, timer);
-    for (const listener of this.#listeners) listener(userId);
-  }
-
-  #tell(userId: string): void {
-    this.#changed.add(userId);
-    if (this.#isTelling) return;
+  #tell(userId: string, hasSetStatus: boolean): void {
+    this.#changed.set(userId, hasSetStatus);
+    if (this.#isTelling || this.#isClosed) return;
     this.#isTelling = true;
     this.app.background(this.#tellAll());
   }
 
-  // Who comes or goes meanwhile goes into the next statement: a crowd that reconnects is a few statements.
   async #tellAll(): Promise<void> {
     try {
       while (this.#changed.size > 0 && !this.#isClosed) {
-        const userIds = [...this.#changed];
+        const changes = [...this.#changed];
         this.#changed.clear();
-        await this.#announce(userIds).catch(async (error) => {
+        await this.#publish(changes).catch(async (error) => {
           if (!isAway(error)) throw error;
-          for (const userId of userIds) this.#changed.add(userId);
+          for (const [userId, hasSetStatus] of changes) this.#changed.set(userId, hasSetStatus);
           await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
         });
       }
@@ -124,30 +76,33 @@ export class Presence implements Connected, AsyncDisposable {
     }
   }
 
-  async #announce(userIds: readonly string[]): Promise<void> {
-    const gone = userIds.filter((userId) => !this.has(userId));
-    // Who is invisible changes nothing for others: not even the time of the last visit.
-    const visible = await retryDeadlock(() =>
-      this.app.sql<{ id: string; roomIds: string[] }[]>`
-        with gone as (
-          update users
-          set last_seen_at = now() - make_interval(secs => ${GRACE_SECONDS})
-          where id = any(${gone}::uuid[])
-            and presence <> 'OFFLINE'
-        )
-        select id, array(select room_id from members where user_id = users.id) as room_ids
-        from users
-        where id = any(${userIds as string[]}::uuid[])
-          and presence <> 'OFFLINE'`
-    );
-    for (const { id, roomIds } of visible) publishPresence(this.app, id, roomIds);
+  /** One statement for all who have come or gone meanwhile, however many rooms they are in. */
+  async #publish(changes: readonly (readonly [userId: string, hasSetStatus: boolean])[]): Promise<void> {
+    const followed = this.#followers.topics();
+    if (followed.length === 0) return;
+    const userIds = changes.map(([userId]) => userId);
+    const withNewStatus = changes.flatMap(([userId, hasSetStatus]) => hasSetStatus ? userId : []);
+    // Who is invisible changes nothing for others by coming and going.
+    const visible = await this.app.sql<{ id: string; roomIds: string[] }[]>`
+      select id, array(
+        select room_id
+        from members
+        where user_id = users.id
+          and room_id = any(${followed}::uuid[])
+      ) as room_ids
+      from users
+      where id = any(${userIds}::uuid[])
+        and (presence <> 'OFFLINE' or id = any(${withNewStatus}::uuid[]))`;
+    for (const { id: userId, roomIds } of visible) {
+      for (const id of [userId, ...roomIds]) this.#followers.publish(id, { userId } satisfies PresenceChange);
+    }
   }
 }
 
 /** What the reader sees of the user: the own status as it was set, that of others only where both may know of each other. */
 export function presenceStatusFor(user: User, { userId, relationTo }: Reader, app: App): PresenceStatus {
   if (user.id === userId) return user.presence;
-  return isVisible(relationTo(user.id)) && app.once(presence).has(user.id) ? user.presence : "OFFLINE";
+  return isVisible(relationTo(user.id)) && app.once(nodes).has(user.id) ? user.presence : "OFFLINE";
 }
 
 /** When the user was last shown online; `null` while that is so, and for those who may not see it. */
@@ -159,9 +114,9 @@ export function lastSeenFor(user: User, reader: Reader, app: App): Date | null {
 /** Sets what others see while the user is connected, and returns the user's id. Throws RATE_LIMITED. */
 export async function setPresence(app: App, userId: string, status: PresenceStatus): Promise<string> {
   await app.limits.take("presence", userId);
-  const isConnected = app.once(presence).has(userId);
+  const isConnected = app.once(nodes).has(userId);
   const [change] = await retryDeadlock(() =>
-    app.sql<{ isNew: boolean; roomIds: string[]; told: string[] }[]>`
+    app.sql<{ isNew: boolean; told: string[] }[]>`
     with old as (
       select id, presence
       from users
@@ -179,41 +134,36 @@ export async function setPresence(app: App, userId: string, status: PresenceStat
     ), news as (
       select id as user_id, 'VIEWER_UPDATED' as kind, id as subject_id, null::jsonb as data from changed
     ), ${appendViewerEvents(app)}
-    select exists (select from changed) as is_new,
-      array(select room_id from members where user_id = ${userId}) as room_ids,
-      ${toldUsers(app)}`
+    select exists (select from changed) as is_new, ${toldUsers(app)}`
   );
   publishViewerEvents(app, change?.told ?? []);
-  if (isConnected && change?.isNew) publishPresence(app, userId, change.roomIds);
+  if (isConnected && change?.isNew) app.bus.publish(STATUS_TOPIC, userId);
   return userId;
 }
 
 /** How many users are shown online. */
 export async function countOnline(app: App): Promise<number> {
+  await app.once(nodes).settled();
   const [row] = await app.sql<{ count: number }[]>`
-    select count(*)
-    from users
-    where id = any(${app.once(presence).ids() as string[]}::uuid[])
-      and presence <> 'OFFLINE'`;
+    select count(distinct user_id)
+    from connections
+    join users on users.id = user_id
+    where presence <> 'OFFLINE'`;
   return row?.count ?? 0;
 }
 
 /** How many members of each of these rooms are shown online, in their order. */
 export async function countOnlineMembers(app: App, rooms: readonly Room[]): Promise<number[]> {
+  await app.once(nodes).settled();
   const roomIds = rooms.flatMap(({ id, isHidden }) => isHidden ? [] : id);
   const counts = await app.sql<{ roomId: string; count: number }[]>`
-    select members.room_id, count(*)
+    select room_id, count(*)
     from members
-    join users on users.id = members.user_id
-    where members.room_id = any(${roomIds as string[]}::uuid[])
-      and members.user_id = any(${app.once(presence).ids() as string[]}::uuid[])
-      and users.presence <> 'OFFLINE'
-    group by members.room_id`;
+    join users on users.id = user_id
+    where room_id = any(${roomIds as string[]}::uuid[])
+      and exists (select from connections where connections.user_id = members.user_id)
+      and presence <> 'OFFLINE'
+    group by room_id`;
   const countOf = new Map(counts.map(({ roomId, count }) => [roomId, count]));
   return rooms.map(({ id }) => countOf.get(id) ?? 0);
-}
-
-function publishPresence(app: App, userId: string, roomIds: readonly string[]): void {
-  const change: PresenceChange = { userId };
-  for (const id of [userId, ...roomIds]) app.bus.publish(presenceTopic(id), change);
 }

@@ -5,7 +5,7 @@ import type { Viewer } from "../auth/viewer.ts";
 import { AppError } from "../errors.ts";
 import { isVisible, listRelations, type Relation } from "../rooms/relations.ts";
 import type { Renderer } from "./fanout.ts";
-import { isPresenceChange, type PresenceChange, presenceTopic } from "./presence.ts";
+import { presence, type PresenceChange } from "./presence.ts";
 import { holdRoom } from "./room_holds.ts";
 import { renderShared } from "./shared_renders.ts";
 import { PulledSubscription, type ViewerRenderer } from "./subscriptions.ts";
@@ -25,7 +25,7 @@ export async function followPresence(app: App, viewer: Viewer, target: PresenceT
   await app.limits.take("subscribe", viewer.userId);
   return "roomId" in target
     ? await followMembers(app, viewer, target.roomId)
-    : await followUsers(app, viewer, parseUserIds(target.userIds));
+    : followUsers(app, viewer, parseUserIds(target.userIds));
 }
 
 /** As they come and go; ends when the viewer is no longer one of them. */
@@ -35,10 +35,7 @@ async function followMembers(app: App, viewer: Viewer, roomId: string | null): P
   hold.attachment.listen((events) => {
     for (const { kind, subjectId } of events) if (kind === "MEMBER_REMOVED") changes.drop(subjectId);
   });
-  const unsubscribe = await subscribe(app, [hold.member.roomId], changes).catch((error) => {
-    hold.release();
-    throw error;
-  });
+  const unfollow = follow(app, [hold.member.roomId], changes);
   return new PulledSubscription(app, (wake, end) => {
     changes.onChange = wake;
     hold.whenRemoved(() => end("removed"));
@@ -46,22 +43,22 @@ async function followMembers(app: App, viewer: Viewer, roomId: string | null): P
       next: () => changes.next((userId) => Promise.resolve(hold.reader.relationTo(userId))),
       render: (renderer, change) => renderShared(renderer, change, { reader: hold.reader }),
       close() {
-        unsubscribe();
+        unfollow();
         hold.release();
       },
     };
   });
 }
 
-async function followUsers(app: App, viewer: Viewer, userIds: readonly string[]): Promise<PresenceSubscription> {
+function followUsers(app: App, viewer: Viewer, userIds: readonly string[]): PresenceSubscription {
   const changes = new Changes();
-  const unsubscribe = await subscribe(app, userIds, changes);
+  const unfollow = follow(app, userIds, changes);
   const relationTo = async (userId: string) => (await listRelations(app, viewer.userId, [userId]))[0];
   return new PulledSubscription(app, (wake) => {
     changes.onChange = wake;
     return {
       next: () => changes.next(relationTo),
-      close: unsubscribe,
+      close: unfollow,
     };
   });
 }
@@ -74,11 +71,10 @@ function parseUserIds(ids: readonly (string | null)[]): readonly string[] {
   return [...new Set(ids)].filter((id) => id !== null);
 }
 
-async function subscribe(app: App, ids: readonly string[], changes: Changes): Promise<() => void> {
-  const hear = (message: unknown) => changes.hear(message);
-  const unsubscribes = await Promise.all(ids.map((id) => app.bus.subscribe(presenceTopic(id), hear)));
+function follow(app: App, ids: readonly string[], changes: Changes): () => void {
+  const unfollows = ids.map((id) => app.once(presence).follow(id, (change) => changes.hear(change)));
   return () => {
-    for (const unsubscribe of unsubscribes) unsubscribe();
+    for (const unfollow of unfollows) unfollow();
   };
 }
 
@@ -87,9 +83,8 @@ class Changes {
   onChange = () => {};
   readonly #byUser = new Map<string, PresenceChange>();
 
-  hear(message: unknown): void {
-    if (!isPresenceChange(message)) return;
-    this.#byUser.set(message.userId, message);
+  hear(change: PresenceChange): void {
+    this.#byUser.set(change.userId, change);
     this.onChange();
   }
 

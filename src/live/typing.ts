@@ -3,7 +3,7 @@
 import type { App } from "../app.ts";
 import { TYPING_TIMEOUT_SECONDS } from "../config.ts";
 import { readRoomEvent, type RoomEvent, roomTopic } from "../rooms/events.ts";
-import { presence } from "./presence.ts";
+import { nodes } from "./nodes.ts";
 
 /** An indicator that was renewed less than this ago needs no renewal. */
 const RENEW_MS = 2_000;
@@ -59,7 +59,7 @@ export class TypingRooms implements AsyncDisposable {
   readonly #roomsOf = new Map<string, Set<string>>();
 
   constructor(private readonly app: App) {
-    app.once(presence).onGone((userId) => {
+    app.once(nodes).onGone((userId) => {
       for (const roomId of [...this.#roomsOf.get(userId) ?? []]) this.#publish(roomId, { userId, isTyping: false });
     });
   }
