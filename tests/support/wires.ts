@@ -1,33 +1,64 @@
-/** A wire between clients and a server, which a test can cut: clients see what they see when their network goes. */
+/** A wire between clients and a server, which a test can cut, stall or close: clients see what they see when their network
+ * goes. It keeps its port while the server behind it comes back on another one. */
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
 
 export class Wire implements AsyncDisposable {
-  readonly #ends = new Set<Socket>();
+  /** New connections are reset, as by a machine on which nothing listens. */
+  isRefusing = false;
+  readonly #ends = new Map<Socket, Socket>();
+  #isStalled = false;
 
-  private constructor(private readonly server: Server) {}
+  private constructor(private readonly server: Server, private port: number) {}
 
   /** A wire to the port of this machine. */
   static async to(port: number): Promise<Wire> {
     const server = createServer();
-    const wire = new Wire(server);
-    server.on("connection", (client) => wire.#join(client, connect(port, "127.0.0.1")));
-    server.listen(0, "127.0.0.1");
+    const wire = new Wire(server, port);
+    server.on("connection", (client) => wire.#join(client));
+    server.listen({ port: 0, host: "127.0.0.1", backlog: 4096 });
     await once(server, "listening");
     return wire;
   }
 
   get url(): string {
-    return `http://127.0.0.1:${this.#port}/graphql`;
+    return `http://127.0.0.1:${this.#ownPort}/graphql`;
   }
 
   get socketUrl(): string {
-    return `ws://127.0.0.1:${this.#port}/graphql`;
+    return `ws://127.0.0.1:${this.#ownPort}/graphql`;
   }
 
-  /** Cuts every connection that is open now; new ones work. */
-  cut(): void {
-    for (const end of this.#ends) end.destroy();
+  /** Connections that are open now. */
+  get connections(): number {
+    return this.#ends.size / 2;
+  }
+
+  /** New connections go to this port; those that are open stay where they are. */
+  leadTo(port: number): void {
+    this.port = port;
+  }
+
+  /** Cuts the connections that are open now, all or those that are chosen; new ones work. */
+  cut(isChosen: () => boolean = () => true): void {
+    for (const [end, other] of this.#ends) {
+      if (!this.#ends.has(end) || !isChosen()) continue;
+      for (const each of [end, other]) {
+        this.#ends.delete(each);
+        each.destroy();
+      }
+    }
+  }
+
+  /** Takes nothing more from either side while all connections stay open, until `flow` is called. */
+  stall(): void {
+    this.#isStalled = true;
+    for (const end of this.#ends.keys()) end.pause();
+  }
+
+  flow(): void {
+    this.#isStalled = false;
+    for (const [end, other] of this.#ends) if (!other.writableNeedDrain) end.resume();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -37,19 +68,28 @@ export class Wire implements AsyncDisposable {
     await closed;
   }
 
-  get #port(): number {
+  get #ownPort(): number {
     return (this.server.address() as AddressInfo).port;
   }
 
-  #join(...[client, server]: [Socket, Socket]): void {
+  #join(client: Socket): void {
+    client.on("error", () => {}); // `close` follows
+    if (this.isRefusing) return void client.resetAndDestroy();
+    const server = connect(this.port, "127.0.0.1");
     for (const [end, other] of [[client, server], [server, client]] as const) {
-      this.#ends.add(end);
-      end.on("error", () => {}); // `close` follows
-      end.on("close", () => {
-        this.#ends.delete(end);
-        other.destroy();
+      this.#ends.set(end, other);
+      end.setNoDelay(true);
+      end.on("error", () => {});
+      end.on("data", (bytes) => {
+        if (!other.write(bytes)) end.pause();
       });
-      end.pipe(other);
+      other.on("drain", () => this.#isStalled || end.resume());
+      end.on("close", (hasFailed) => {
+        this.#ends.delete(end);
+        if (hasFailed) other.destroy();
+        else other.destroySoon(); // what was said last still arrives
+      });
+      if (this.#isStalled) end.pause();
     }
   }
 }
