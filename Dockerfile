@@ -1,0 +1,21 @@
+# The official image: one pinned binary, an unprivileged user `deno` and tini, which hands signals on to the server. That
+# of npm would bring Node and a package manager along to start the same binary.
+FROM denoland/deno:2.9.6
+
+WORKDIR /app
+# Only what the server reads. Without a .dockerignore the rest of the checkout must not get in.
+COPY deno.json deno.lock ./
+COPY migrations migrations
+COPY schema schema
+COPY src src
+# As the lock file says, or not at all; the roots that an operator calls are cached as well.
+RUN deno cache src/main.ts src/cli/migrate.ts src/cli/role.ts src/cli/seed.ts \
+  && mkdir /data && chown deno:deno /data
+
+USER deno
+# DATA_DIR is for the embedded database alone; with DATABASE_URL nothing is written.
+ENV HOST=0.0.0.0 PORT=4000 DATA_DIR=/data
+EXPOSE 4000
+STOPSIGNAL SIGTERM
+# `deno task start`, offline and with the files of the server alone; without a shell in between the signal arrives.
+CMD ["run", "--no-prompt", "--cached-only", "--allow-net", "--allow-env", "--allow-read=/app,/data,/deno-dir", "--allow-write=/data", "src/main.ts"]
