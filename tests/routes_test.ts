@@ -24,6 +24,8 @@ Deno.test("while a node drains it lives but is not ready, until its last client 
   assert.deepEqual([ready.status, await ready.json()], [503, { status: "draining" }]);
   const alive = await fetch(at(app, "/healthz"));
   assert.deepEqual([alive.status, await alive.json()], [200, { status: "ok" }]);
+  using late = await HandmadeUpgrade.send(app, { "Sec-WebSocket-Protocol": PROTOCOL });
+  assert.equal(late.status, 503, "so that a load balancer opens the socket on another node");
   peer.hangUp();
   await drained;
 });

@@ -40,7 +40,7 @@ const CLOSE = {
 type CloseKind = keyof typeof CLOSE;
 
 export interface Sockets {
-  /** Answers an upgrade request: 101, or 400 and 403 for one that no GraphQL client sends. */
+  /** Answers an upgrade request: 101, or 400 and 403 for one that no GraphQL client sends, or 503 while the node drains. */
   upgrade(request: Request, ipAddress: string | null): Response;
 }
 
@@ -55,6 +55,8 @@ export function createSockets(app: App, operations: Operations, connections: Con
       if (!isAllowedOrigin(app, request.headers.get("origin"))) {
         return new Response("This origin is not allowed\n", { status: 403 });
       }
+      // Not a socket that is closed again: a proxy in between asks the next node before the client hears of it.
+      if (connections.isDraining) return new Response("This node shuts down\n", { status: 503 });
       const { socket, response } = Deno.upgradeWebSocket(request, {
         protocol: GRAPHQL_TRANSPORT_WS_PROTOCOL,
         idleTimeout: IDLE_SECONDS,
