@@ -1,11 +1,11 @@
 /** Promises that hold when the server is killed in the middle of everything. */
 import { strict as assert } from "node:assert";
-import { type Api, apiAt, type Person, startApp, type TestRoom } from "./support/app.ts";
+import { type Person, startApp, type TestRoom } from "./support/app.ts";
 import { createTestDatabase, type TestDatabase } from "./support/databases.ts";
 import { seqOf } from "./support/follow.ts";
 import { assertGapless, followWithDrops } from "./support/gapless.ts";
+import { Host } from "./support/hosts.ts";
 import { done } from "./support/mutations.ts";
-import { ServerProcess } from "./support/processes.ts";
 
 const SENDERS = 20;
 const MESSAGES_EACH = 50;
@@ -61,40 +61,5 @@ async function sendUntilAnswered(host: Host, as: Person, room: TestRoom, content
     } catch (error) {
       if (!(error instanceof TypeError)) throw error; // what `fetch` throws when the connection is refused or lost
     }
-  }
-}
-
-/** One address on which a server runs, is killed and runs again. */
-class Host implements AsyncDisposable {
-  crashes = 0;
-  /** Settles when the server that runs now, or the one after the crash, listens. */
-  isUp: Promise<unknown> = Promise.resolve();
-
-  private constructor(
-    readonly api: Api,
-    private readonly env: Record<string, string>,
-    private server: ServerProcess,
-  ) {}
-
-  static async start(env: Record<string, string>): Promise<Host> {
-    const server = new ServerProcess(env);
-    const { port } = new URL((await server.api()).url);
-    return new Host(apiAt(Number(port)), { ...env, PORT: port }, server);
-  }
-
-  crash(): void {
-    this.crashes++;
-    this.isUp = this.#restart();
-  }
-
-  async #restart(): Promise<void> {
-    await this.server.kill("SIGKILL");
-    this.server = new ServerProcess(this.env);
-    await this.server.api();
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.isUp;
-    await this.server[Symbol.asyncDispose]();
   }
 }
