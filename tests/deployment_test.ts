@@ -21,26 +21,18 @@ interface Site {
 test("clients behind nginx miss nothing while one node after the other restarts", async ({ api, nodes }) => {
   const [alice, bob] = [await api.signUp("alice"), await api.signUp("bob")];
   const room = await api.makeRoom(alice, bob);
-  using socket = followBySocket(api, bob, room);
-  using stream = followByEventStream(api, bob, room);
+  await using socket = followBySocket(api, bob, room);
+  await using stream = followByEventStream(api, bob, room);
   const followers = [socket, stream];
 
-  const acknowledged = new Map<string, string>();
-  const send = async () => {
-    const content = String(acknowledged.size);
-    acknowledged.set(content, await sendUntilAnswered(api, alice, { roomId: room.id, content }));
-  };
-  let isSending = true;
-  const sending = (async () => {
-    while (isSending) await send();
-  })();
+  await using sender = keepSending(api, alice, room);
+  const { acknowledged } = sender;
   for (const node of nodes) {
     await node.restart();
     const count = acknowledged.size + 1;
     for (const { arrivals } of followers) await arrivals.until(count);
   }
-  isSending = false;
-  await sending;
+  await sender.stop();
 
   const from = seqOf(room) + 1;
   for (const { arrivals, breaks } of followers) {
@@ -140,7 +132,7 @@ function hangUp(): Disposable & { readonly port: number; requests(): number } {
   return { port: listener.addr.port, requests: () => requests, [Symbol.dispose]: () => listener.close() };
 }
 
-interface Follower extends Disposable {
+interface Follower extends AsyncDisposable {
   readonly arrivals: Arrivals;
   /** Why it had to begin again. */
   readonly breaks: readonly Any[];
@@ -161,35 +153,57 @@ function followBySocket(api: Api, as: Person, room: TestRoom): Follower {
     error: (error) => assert.fail(JSON.stringify(error)),
     complete: () => {},
   });
-  return { arrivals, breaks, [Symbol.dispose]: () => void client.dispose() };
+  return { arrivals, breaks, [Symbol.asyncDispose]: async () => await client.dispose() };
 }
 
 function followByEventStream(api: Api, as: Person, room: TestRoom): Follower {
   const [arrivals, breaks] = [new Arrivals(), [] as Any[]];
-  let isOver = false;
-  let stream: EventStream | null = null;
+  const over = new AbortController();
   const follow = async () => {
     let { cursor } = room;
-    while (!isOver) {
-      stream = await EventStream.follow(api, as, room, cursor);
+    while (!over.signal.aborted) {
+      await using stream = await EventStream.follow(api, as, room, cursor);
+      const hangUp = () => void stream[Symbol.asyncDispose]();
+      over.signal.addEventListener("abort", hangUp);
       for await (const { data } of stream.results) {
         if (!data) break;
         cursor = data.roomEvents.cursor;
         arrivals.add(data.roomEvents);
       }
-      await stream[Symbol.asyncDispose]();
+      over.signal.removeEventListener("abort", hangUp);
       breaks.push("ended");
     }
   };
-  void follow();
+  const following = follow();
   return {
     arrivals,
     breaks,
-    [Symbol.dispose]() {
-      isOver = true;
-      void stream?.[Symbol.asyncDispose]();
+    async [Symbol.asyncDispose]() {
+      over.abort();
+      await following;
     },
   };
+}
+
+/** Sends numbered messages, one after the other, until it is stopped. */
+function keepSending(
+  api: Api,
+  as: Person,
+  { id: roomId }: TestRoom,
+): AsyncDisposable & { readonly acknowledged: ReadonlyMap<string, string>; stop(): Promise<void> } {
+  const acknowledged = new Map<string, string>();
+  let isOver = false;
+  const sending = (async () => {
+    while (!isOver) {
+      const content = String(acknowledged.size);
+      acknowledged.set(content, await sendUntilAnswered(api, as, { roomId, content }));
+    }
+  })();
+  const stop = async () => {
+    isOver = true;
+    await sending;
+  };
+  return { acknowledged, stop, [Symbol.asyncDispose]: stop };
 }
 
 /** The same id with every try, as a client does that got no answer. */
