@@ -12,6 +12,7 @@ import { assertGapless } from "./support/gapless.ts";
 import { Host } from "./support/hosts.ts";
 import { isNginxInstalled, Nginx } from "./support/nginx.ts";
 import { resuming } from "./support/resuming.ts";
+import { HandmadeUpgrade } from "./support/sockets.ts";
 
 interface Site {
   readonly api: Api;
@@ -94,11 +95,30 @@ testNginx("a mutation that may have reached a node is not repeated by nginx on t
 testNginx("a mutation that a node refuses to hear goes to the other", async () => {
   const away = hangUp();
   away[Symbol.dispose]();
-  await using node = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen: () => {} }, () => new Response("done"));
+  await using node = answer(200);
   await using nginx = await Nginx.before([away.port, node.addr.port]);
   for (let n = 0; n < 4; n++) {
-    const answer = await fetch(nginx.api.url, { method: "POST", body: "{}" });
-    assert.equal(await answer.text(), "done");
+    assert.equal((await nginx.api.post({})).status, 200);
+  }
+});
+
+testNginx("a node that refuses sockets because it drains is passed over, one that is only busy is not", async () => {
+  await using draining = answer(503);
+  await using node = answer(200);
+  await using nginx = await Nginx.before([draining.addr.port, node.addr.port]);
+  for (let n = 0; n < 3; n++) {
+    using upgrade = await HandmadeUpgrade.send(nginx.api, {});
+    assert.equal(upgrade.status, 200);
+  }
+  await using busy = answer(503);
+  await using front = await Nginx.before([busy.addr.port, busy.addr.port]);
+  for (const method of ["GET", "GET", "POST", "POST", "GET"]) {
+    const { status, body } = await fetch(front.api.url, {
+      method,
+      headers: method === "POST" ? { upgrade: "websocket" } : {},
+    });
+    await body?.cancel();
+    assert.equal(status, 503, "the word of the node");
   }
 });
 
@@ -118,6 +138,10 @@ Deno.test("a deployment does not start with a secret that others know", async ()
     assert.deepEqual(uses.filter((use) => !use.startsWith(`\${${name}:?`)), []);
   }
 });
+
+function answer(status: number): Deno.HttpServer<Deno.NetAddr> {
+  return Deno.serve({ port: 0, hostname: "127.0.0.1", onListen: () => {} }, () => Response.json({}, { status }));
+}
 
 function hangUp(): Disposable & { readonly port: number; requests(): number } {
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
