@@ -10,6 +10,7 @@ const RECONNECT_MS_MAX = 1_000;
 
 const OPTIONS: RedisOptions = {
   connectTimeout: 2_000,
+  disconnectTimeout: 0, // what is on its way may be lost
   // Nothing waits for a server that is away, and nothing is done late.
   enableOfflineQueue: false,
   autoResendUnfulfilledCommands: false,
@@ -46,8 +47,9 @@ export function openRedis(
   return {
     client,
     async [Symbol.asyncDispose]() {
-      if (client.status === "end") return;
-      const ended = once(client, "end");
+      // Between two tries there is no connection that could end, only the timer for it.
+      const hasConnection = client.status !== "end" && client.status !== "reconnecting";
+      const ended = hasConnection ? once(client, "end") : new Promise((resolve) => setTimeout(resolve));
       client.disconnect();
       await ended;
     },
