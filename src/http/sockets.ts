@@ -45,7 +45,7 @@ export interface Sockets {
 }
 
 export function createSockets(app: App, operations: Operations, connections: Connections): Sockets {
-  const server = createProtocol(app, operations, connections);
+  const server = createProtocol(app, operations);
   return {
     upgrade(request, ipAddress) {
       const protocols = request.headers.get("sec-websocket-protocol")?.split(",").map((name) => name.trim()) ?? [];
@@ -61,7 +61,7 @@ export function createSockets(app: App, operations: Operations, connections: Con
         protocol: GRAPHQL_TRANSPORT_WS_PROTOCOL,
         idleTimeout: IDLE_SECONDS,
       });
-      socket.onopen = () => new SocketConnection(app, socket, ipAddress).run(server, connections);
+      socket.onopen = () => new SocketConnection(app, socket, connections, ipAddress).run(server);
       return response;
     },
   };
@@ -71,10 +71,10 @@ interface Extra {
   readonly connection: SocketConnection;
 }
 
-function createProtocol(app: App, operations: Operations, connections: Connections): Server<Extra> {
+function createProtocol(app: App, operations: Operations): Server<Extra> {
   return makeServer<Record<string, unknown>, Extra>({
     connectionInitWaitTimeout: INIT_TIMEOUT_MS,
-    onConnect: ({ connectionParams, extra }) => extra.connection.signIn(connectionParams, connections),
+    onConnect: ({ connectionParams, extra }) => extra.connection.signIn(connectionParams),
     onSubscribe({ subscriptions, extra }, _id, { query, operationName, variables }) {
       // A throw here would close the socket, and with it every other stream on it.
       try {
@@ -121,8 +121,8 @@ function isUnavailable(result: object): boolean {
 class SocketConnection {
   #viewer: Viewer | null = null;
   #isClosed = false;
-  /** What ends with the decision to close, and what only when the peer has gone: one that has stopped reading never
-   * answers, so it must go on counting against the quotas. */
+  /** What ends with the decision to close, and what only when the peer has gone, or a while later: one that has stopped
+   * reading never answers, and must not get the next place at once. */
   readonly #cleanUp = new DisposableStack();
   readonly #places = new DisposableStack();
   readonly #gone = Promise.withResolvers<void>();
@@ -131,11 +131,12 @@ class SocketConnection {
   constructor(
     private readonly app: App,
     private readonly socket: WebSocket,
+    private readonly connections: Connections,
     private readonly ipAddress: string | null,
   ) {}
 
-  run(server: Server<Extra>, connections: Connections): void {
-    const { app, socket } = this;
+  run(server: Server<Extra>): void {
+    const { app, socket, connections } = this;
     app.metrics.sockets.inc();
     this.#places.defer(() => app.metrics.sockets.dec());
     let handle = (_text: string) => Promise.resolve();
@@ -166,19 +167,19 @@ class SocketConnection {
       );
     };
     try {
-      this.#places.defer(connections.open({ sendAway: () => this.#sendAway() }));
+      this.#places.defer(connections.open({ sendAway: () => this.#sendAway() }, this.ipAddress));
     } catch {
       this.close(connections.isDraining ? "draining" : "unavailable");
     }
   }
 
   /** Whether the client may go on, by the token in its `connection_init`; without one it is nobody. */
-  async signIn(params: Record<string, unknown> | undefined, connections: Connections): Promise<boolean> {
+  async signIn(params: Record<string, unknown> | undefined): Promise<boolean> {
     const { viewer, refusal } = await authenticate(this.app, findToken(params));
     if (refusal) return false;
     if (this.#isClosed || viewer === null) return true;
     try {
-      this.#places.defer(connections.claim(viewer));
+      this.#places.defer(this.connections.claim(viewer));
     } catch {
       this.close("unavailable");
       return false;
@@ -252,9 +253,12 @@ class SocketConnection {
   }
 
   #finish(): void {
+    if (this.#isClosed) return;
     this.#isClosed = true;
     this.#closing.abort();
+    this.socket.onmessage = null;
     this.#cleanUp.dispose();
+    this.connections.linger(this.#places);
   }
 }
 
