@@ -5,12 +5,14 @@ import { Buffer } from "node:buffer";
 import type { ExecutionArgs, ExecutionResult } from "graphql";
 import { GRAPHQL_TRANSPORT_WS_PROTOCOL, makeServer, type Server } from "graphql-ws";
 import type { App } from "../app.ts";
+import type { Connection } from "../auth/connections.ts";
 import { watchSession } from "../auth/revocations.ts";
 import { noteSessionUse } from "../auth/session_use.ts";
 import type { Viewer } from "../auth/viewer.ts";
 import { authenticate } from "../context.ts";
 import { AppError } from "../errors.ts";
 import { nodes } from "../live/nodes.ts";
+import { findToken } from "./connection_params.ts";
 import type { Connections } from "./connections.ts";
 import { isAllowedOrigin } from "./origins.ts";
 import { type LiveOperation, OperationContext, type Operations } from "./operations.ts";
@@ -118,8 +120,9 @@ function isUnavailable(result: object): boolean {
     errors.some(({ extensions }) => extensions.code === "UNAVAILABLE");
 }
 
-class SocketConnection {
+class SocketConnection implements Connection {
   #viewer: Viewer | null = null;
+  #unwatch = () => {};
   #isClosed = false;
   /** What ends with the decision to close, and what only when the peer has gone, or a while later: one that has stopped
    * reading never answers, and must not get the next place at once. */
@@ -184,16 +187,31 @@ class SocketConnection {
       this.close("unavailable");
       return false;
     }
-    this.#viewer = viewer;
     this.#cleanUp.defer(this.app.once(nodes).arrive(viewer.userId));
-    this.#cleanUp.defer(watchSession(this.app, viewer, () => this.close("forbidden")));
+    this.#cleanUp.defer(() => this.#unwatch());
+    this.#belongTo(viewer);
     return true;
+  }
+
+  get viewer(): Viewer | null {
+    return this.#viewer;
+  }
+
+  extend(viewer: Viewer): Viewer {
+    if (this.#viewer !== null && viewer.expiresAtMs < this.#viewer.expiresAtMs) return this.#viewer;
+    if (!this.#isClosed) this.#belongTo(viewer);
+    return viewer;
   }
 
   newContext(): OperationContext {
     if (this.#viewer) noteSessionUse(this.app, this.#viewer, this.ipAddress);
     const { signal } = this.#closing;
-    return new OperationContext(this.app, { viewer: this.#viewer, ipAddress: this.ipAddress, signal });
+    return new OperationContext(this.app, {
+      viewer: this.#viewer,
+      ipAddress: this.ipAddress,
+      signal,
+      connection: this,
+    });
   }
 
   send(text: string): void {
@@ -239,6 +257,14 @@ class SocketConnection {
     };
   }
 
+  // The next watch begins before the last one ends: a session that ends in between is seen by one of them.
+  #belongTo(viewer: Viewer): void {
+    const unwatch = this.#unwatch;
+    this.#unwatch = watchSession(this.app, viewer, () => this.close("forbidden"));
+    unwatch();
+    this.#viewer = viewer;
+  }
+
   #sendAway(): Promise<void> {
     this.close("draining");
     return this.#gone.promise;
@@ -260,23 +286,4 @@ class SocketConnection {
     this.#cleanUp.dispose();
     this.connections.linger(this.#places);
   }
-}
-
-/** Where clients put their token in `connection_init`, by habit of urql, Apollo, Relay and GraphiQL. */
-function findToken(params: Record<string, unknown> = {}): string | null {
-  const headers = typeof params.headers === "object" && params.headers !== null
-    ? params.headers as Record<string, unknown>
-    : {};
-  const { Authorization, authorization, authToken, token, accessToken } = params;
-  const candidates = [
-    Authorization,
-    authorization,
-    headers.Authorization,
-    headers.authorization,
-    authToken,
-    token,
-    accessToken,
-  ];
-  const found = candidates.find((candidate) => typeof candidate === "string" && candidate !== "");
-  return found === undefined ? null : String(found);
 }
