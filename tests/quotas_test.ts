@@ -1,6 +1,6 @@
 /** How much one client may have open: of a person, of an address, and of peers that never say goodbye. */
 import { strict as assert } from "node:assert";
-import { startApp } from "./support/app.ts";
+import { type Person, startApp, type TestApp } from "./support/app.ts";
 import { countFollowers } from "./support/counters.ts";
 import { createTestDatabase } from "./support/databases.ts";
 import { EventStream } from "./support/event_streams.ts";
@@ -90,11 +90,27 @@ Deno.test("a peer that never answers the closing of its socket keeps its place f
   await eventually("it follows", async () => await countFollowers(app) === 1);
   await app.run("mutation { logout { endedSessionId } }", {}, alice);
   await eventually("it is closed", async () => await countFollowers(app) === 0);
-  const isAdmitted = async () => {
-    await using socket = await RawSocket.open(app);
-    socket.send({ type: "connection_init", payload: { token: laptop.token } });
-    return await Promise.race([socket.next("connection_ack").then(() => true), socket.closed.then(() => false)]);
-  };
-  assert.equal(await isAdmitted(), false);
-  await eventually("the place is free", isAdmitted);
+  assert.equal(await isAdmitted(app, laptop), false);
+  await eventually("the place is free", () => isAdmitted(app, laptop));
 });
+
+Deno.test("a peer that never reads the end of its stream keeps its place for a while, and not for ever", async () => {
+  await using app = await startApp({ MAX_CONNECTIONS_PER_USER: "1", MAX_MESSAGE_LENGTH: "100000" });
+  const [alice, bob] = [await app.signUp("alice"), await app.signUp("bob")];
+  const room = await app.makeRoom(alice, bob);
+  const laptop = await addDevice(app, alice);
+  await using _unread = await EventStream.follow(app, alice, room);
+  await eventually("it follows", async () => await countFollowers(app) === 1);
+  for (let n = 0; n < 100; n++) await app.send(bob, room, "x".repeat(100_000)); // more than the network takes
+  await app.run("mutation { logout { endedSessionId } }", {}, alice);
+  await eventually("it is ended", async () => await countFollowers(app) === 0);
+  assert.equal(await isAdmitted(app, laptop), false);
+  await eventually("the place is free", () => isAdmitted(app, laptop));
+});
+
+/** Whether the person gets one more socket now. */
+async function isAdmitted(app: TestApp, person: Person): Promise<boolean> {
+  await using socket = await RawSocket.open(app);
+  socket.send({ type: "connection_init", payload: { token: person.token } });
+  return await Promise.race([socket.next("connection_ack").then(() => true), socket.closed.then(() => false)]);
+}
