@@ -1,4 +1,5 @@
 /** Signing in and out: accounts, tokens, and the list of signed-in devices. */
+import { refreshConnection } from "../src/auth/connections.ts";
 import { changePassword, logIn, register } from "../src/auth/accounts.ts";
 import {
   type AuthTokens as Tokens,
@@ -102,6 +103,25 @@ mutation("refreshSession", {
   }),
   resolve: async ({ refreshToken }, ctx) => ctx.signIn(await refreshSession(ctx.app, refreshToken, ctx.ipAddress)),
   fields: signedIn("The new tokens."),
+});
+
+mutation("refreshConnection", {
+  description:
+    "Extends the WebSocket that it is sent on to the expiry of a newer access token of the same session. No stream " +
+    "on the socket is interrupted, and operations that come later have the new token.",
+  input: (t) => ({
+    accessToken: t.string({ required: true, description: "The newer token, e.g. of `refreshSession`." }),
+  }),
+  resolve: async ({ accessToken }, ctx) => ({
+    accessTokenExpiresAt: await refreshConnection(ctx.app, ctx.connection, accessToken),
+  }),
+  fields: (t) => ({
+    accessTokenExpiresAt: t.expose("accessTokenExpiresAt", {
+      type: "DateTime",
+      nullable: true,
+      description: "When the socket is closed with 4403 now, unless it is extended again.",
+    }),
+  }),
 });
 
 mutation("logout", {

@@ -50,6 +50,7 @@ const Environment = z.object({
   MAX_UPLOAD_BYTES: count(1, 1_073_741_824).default(26_214_400),
   MAX_CONNECTIONS: count(1, 1_000_000).default(50_000),
   MAX_CONNECTIONS_PER_USER: count(1, 10_000).default(20),
+  MAX_CONNECTIONS_PER_ADDRESS: count(1, 1_000_000).default(2000),
   MAX_SUBSCRIPTIONS_PER_CONNECTION: count(1, 10_000).default(100),
   RATE_LIMITS: flag.default(true),
   ALLOWED_ORIGINS: list.refine(
@@ -94,6 +95,8 @@ export interface Config {
   readonly maxUploadBytes: number;
   readonly maxConnections: number;
   readonly maxConnectionsPerUser: number;
+  /** An IPv6 address counts as its /64. */
+  readonly maxConnectionsPerAddress: number;
   readonly maxSubscriptionsPerConnection: number;
   readonly rateLimits: boolean;
   readonly allowedOrigins: readonly string[];
@@ -140,6 +143,7 @@ export function loadConfig(env: Readonly<Record<string, string>> = Deno.env.toOb
     maxUploadBytes: data.MAX_UPLOAD_BYTES,
     maxConnections: data.MAX_CONNECTIONS,
     maxConnectionsPerUser: data.MAX_CONNECTIONS_PER_USER,
+    maxConnectionsPerAddress: data.MAX_CONNECTIONS_PER_ADDRESS,
     maxSubscriptionsPerConnection: data.MAX_SUBSCRIPTIONS_PER_CONNECTION,
     rateLimits: data.RATE_LIMITS,
     allowedOrigins: data.ALLOWED_ORIGINS,

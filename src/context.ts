@@ -1,6 +1,7 @@
 /** What a resolver gets: a request's own context, or the shared one of a live batch that is executed once for many. */
 import DataLoader from "dataloader";
 import type { App } from "./app.ts";
+import type { Connection } from "./auth/connections.ts";
 import type { SignedIn } from "./auth/sessions.ts";
 import { verifyAccessToken } from "./auth/tokens.ts";
 import type { Viewer } from "./auth/viewer.ts";
@@ -38,6 +39,8 @@ export interface Context {
   /** Aborted when nobody wants the answer any more; `null` where it must not wait for anything: in a live stream.
    * Deno 2.9.6 does not always notice a client that went away after a POST with more than a few hundred bytes. */
   readonly signal: AbortSignal | null;
+  /** The socket that the operation came on; `null` where there is none, and in a live stream. */
+  readonly connection: Connection | null;
   /** The viewer's membership in a room, batched; `null` for one who is not in it. */
   memberOf(roomId: string): Promise<Member | null>;
   /** Ids of the users whom the viewer sees typing in the room, the newest last. */
@@ -64,6 +67,7 @@ export function requireViewer({ viewer }: Context): Viewer {
 }
 
 export class ViewerContext implements Context {
+  readonly connection: Connection | null = null;
   readonly #memberships: DataLoader<string, Member | null>;
   readonly #relations: DataLoader<string, Relation>;
   readonly #unread: DataLoader<string, Unread>;
@@ -161,6 +165,7 @@ export class ViewerContext implements Context {
 export class SharedContext implements Context {
   readonly ipAddress = null;
   readonly signal = null;
+  readonly connection = null;
   readonly slots: ViewerSlot<unknown>[] = [];
   readonly #participants: DataLoader<string, Participant[]>;
   /** Whether users are members of the room. */

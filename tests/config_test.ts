@@ -22,6 +22,7 @@ Deno.test("without any variable the server runs by itself, on the embedded datab
     maxUploadBytes: 26_214_400,
     maxConnections: 50_000,
     maxConnectionsPerUser: 20,
+    maxConnectionsPerAddress: 2000,
     maxSubscriptionsPerConnection: 100,
     rateLimits: true,
     allowedOrigins: ["*"],

@@ -2,6 +2,8 @@
 import { strict as assert } from "node:assert";
 import { decodeJwt, SignJWT } from "jose";
 import { startApp } from "./support/app.ts";
+import { countStatements } from "./support/counters.ts";
+import { eventually } from "./support/eventually.ts";
 import { ROOM_EVENTS } from "./support/follow.ts";
 import { addDevice } from "./support/sessions.ts";
 import { RawSocket } from "./support/sockets.ts";
@@ -107,4 +109,18 @@ Deno.test("a node that drains sends every client elsewhere, whatever it is doing
   const drained = app.parley.server.drain();
   for (const socket of [silent, nobody, follower]) assert.equal((await socket.closed).code, 1012);
   await drained;
+});
+
+Deno.test("a node that drains answers what it has begun", async () => {
+  await using app = await startApp();
+  const alice = await app.signUp("alice");
+  const room = await app.makeRoom(alice);
+  const before = await countStatements(app);
+  // While the database is busy, what is asked of it waits.
+  const busy = app.app.sql`select count(*) from generate_series(1, 2000000)`.execute();
+  const contents = Array.from({ length: 20 }, (_, index) => `Message ${index}`);
+  const sending = contents.map((content) => app.send(alice, room, content));
+  await eventually("the server has begun all", async () => await countStatements(app) > before + contents.length);
+  await Promise.all([busy, app.parley.server.drain()]);
+  assert.deepEqual((await Promise.all(sending)).map(({ content }) => content), contents);
 });

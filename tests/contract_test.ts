@@ -6,6 +6,13 @@ import { startApp } from "./support/app.ts";
 
 /** What the server has and the contract has not. Each is a decision: clients may come to depend on it. */
 const BEYOND_THE_CONTRACT: readonly string[] = [
+  "Mutation.refreshConnection",
+  "Mutation.refreshConnection(input:)",
+  "RefreshConnectionInput",
+  "RefreshConnectionInput.accessToken",
+  "RefreshConnectionPayload",
+  "RefreshConnectionPayload.accessTokenExpiresAt",
+  "RefreshConnectionPayload.errors",
   "Room.events",
   "Room.events(after:)",
   "Room.events(first:)",

@@ -7,6 +7,7 @@ import { ROOM_EVENTS, RoomFollower } from "./support/follow.ts";
 import { done } from "./support/mutations.ts";
 import { ServerProcess } from "./support/processes.ts";
 import { RawSocket } from "./support/sockets.ts";
+import { codesOf } from "./support/transports.ts";
 
 const HISTORY = `query ($id: ID!) { room(id: $id) { eventCursor messages(last: 100) { nodes { content } } } }`;
 
@@ -38,23 +39,29 @@ Deno.test("after kill -9 the server starts again with everything that it acknowl
   await done(after, "login", { login: alice.username, password: alice.password });
 });
 
-Deno.test("SIGTERM sends everybody away, saying so, and ends the process with code 0", async () => {
+Deno.test("SIGTERM sends a crowd away, telling each, and ends the process with code 0", async () => {
   await using database = await createTestDatabase();
-  await using server = new ServerProcess({ ...database.config, DRAIN_SECONDS: "5" });
+  await using server = new ServerProcess({ ...database.config, DRAIN_SECONDS: "5", MAX_CONNECTIONS_PER_USER: "1000" });
   const api = await server.api();
   const alice = await api.signUp("alice");
   const room = await api.makeRoom(alice);
-  await using socket = await RawSocket.signIn(api, alice);
-  socket.subscribe("live", ROOM_EVENTS, { roomId: room.id });
-  await socket.next("live");
-  await using events = await EventStream.follow(api, alice, room);
-  await events.next();
+  await using stack = new AsyncDisposableStack();
+  const sockets = await Promise.all(
+    Array.from({ length: 200 }, async () => stack.use(await RawSocket.signIn(api, alice))),
+  );
+  for (const socket of sockets) socket.subscribe("live", ROOM_EVENTS, { roomId: room.id });
+  await Promise.all(sockets.map((socket) => socket.next("live")));
+  const streams = await Promise.all(
+    Array.from({ length: 20 }, async () => stack.use(await EventStream.follow(api, alice, room))),
+  );
+  await Promise.all(streams.map((stream) => stream.next()));
 
   const { code, signal } = await server.kill("SIGTERM");
   assert.deepEqual([code, signal], [0, null]);
-  const { errors: [{ extensions }] } = await events.next();
-  assert.equal(extensions.code, "UNAVAILABLE");
-  assert.equal((await socket.closed).code, 1012);
+  const closings = await Promise.all(sockets.map(async ({ closed }) => (await closed).code));
+  assert.deepEqual(closings, sockets.map(() => 1012));
+  const lastWords = await Promise.all(streams.map(async (stream) => codesOf(await stream.next())));
+  assert.deepEqual(lastWords, streams.map(() => [["UNAVAILABLE"]]));
 });
 
 Deno.test("a process whose settings are wrong says which, and ends with code 1", async () => {

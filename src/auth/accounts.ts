@@ -1,6 +1,7 @@
 /** Making an account, proving that it is yours, and changing the proof. */
 import type { App } from "../app.ts";
 import { AppError } from "../errors.ts";
+import { addressKey } from "../lib/addresses.ts";
 import { newId } from "../lib/ids.ts";
 import { optionalText } from "../lib/texts.ts";
 import { describeTaken, parseDisplayName, parseEmail, parseUsername, type User, userColumns } from "../users/users.ts";
@@ -29,7 +30,7 @@ export async function register(app: App, ipAddress: string | null, input: Regist
   const displayName = parseDisplayName(input.displayName, username);
   const password = requireStrongPassword("password", input.password, username);
   const device = parseDevice(ipAddress, input.clientName);
-  await app.limits.take("registerAddress", ipAddress ?? "unknown");
+  await app.limits.take("registerAddress", addressKey(ipAddress));
   const user = await createUser(app, { username, email, displayName, passwordHash: await hashPassword(password) });
   return await startSession(app, user, device);
 }
@@ -44,7 +45,7 @@ export interface LoginInput {
 export async function logIn(app: App, ipAddress: string | null, input: LoginInput): Promise<SignedIn> {
   const login = input.login.trim().toLowerCase();
   const device = parseDevice(ipAddress, input.clientName);
-  await app.limits.take("loginAddress", ipAddress ?? "unknown");
+  await app.limits.take("loginAddress", addressKey(ipAddress));
   const [user] = await app.sql<{ id: string; passwordHash: string }[]>`
     select id, password_hash
     from users
@@ -52,7 +53,7 @@ export async function logIn(app: App, ipAddress: string | null, input: LoginInpu
       and deleted_at is null`;
   // By the account, not by how it was named: handle and e-mail are one counter.
   const account = user?.id ?? login.slice(0, LOGIN_KEY_MAX);
-  await app.limits.take("loginAccount", `${account} ${ipAddress}`);
+  await app.limits.take("loginAccount", `${account} ${addressKey(ipAddress)}`);
   await app.limits.take("loginAccountTotal", account);
   const isRight = await verifyPassword(user?.passwordHash ?? null, input.password);
   if (user === undefined || !isRight) {

@@ -2,6 +2,7 @@
 import { createHash, randomBytes } from "node:crypto";
 import type { App } from "../app.ts";
 import { AppError } from "../errors.ts";
+import { addressKey } from "../lib/addresses.ts";
 import { newId } from "../lib/ids.ts";
 import type { Fragment } from "../platform/sql.ts";
 import type { AccountRole } from "../users/users.ts";
@@ -92,7 +93,7 @@ export async function refreshSession(
   refreshToken: string,
   ipAddress: string | null,
 ): Promise<SignedIn> {
-  await app.limits.take("refreshAddress", ipAddress ?? "unknown");
+  await app.limits.take("refreshAddress", addressKey(ipAddress));
   const fresh = newRefreshToken();
   const hash = hashToken(refreshToken);
   const [session] = await app.sql<(Session & { role: AccountRole })[]>`

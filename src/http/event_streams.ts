@@ -26,7 +26,7 @@ export function streamEvents(
   connections: Connections,
   { live, context }: { readonly live: LiveOperation; readonly context: OperationContext },
 ): AsyncGenerator<ExecutionResult> {
-  // As on a socket: a peer that has stopped reading goes on counting against the quotas until it is gone.
+  // As on a socket: a peer that has stopped reading goes on counting against the quotas for a while.
   const [cleanUp, places] = [new DisposableStack(), new DisposableStack()];
   const queue: ExecutionResult[] = [];
   let queuedBytes = 0;
@@ -38,6 +38,7 @@ export function streamEvents(
     isEnding = true;
     if (error !== null) queue.splice(0, queue.length, { errors: [reportError(app, error)] });
     cleanUp.dispose();
+    connections.linger(places);
     wake();
   };
   const sink = {
@@ -52,9 +53,7 @@ export function streamEvents(
   cleanUp.defer(() => live.subscription.cancel());
   try {
     places.defer(
-      connections.open({
-        sendAway: () => Promise.resolve(end(LAST_WORDS.draining)),
-      }),
+      connections.open({ sendAway: () => Promise.resolve(end(LAST_WORDS.draining)) }, context.ipAddress),
     );
     if (context.viewer) {
       places.defer(connections.claim(context.viewer));

@@ -67,9 +67,14 @@ export function createGraphQLHandler(app: App, parts: GraphQLParts): GraphQLHand
       return await yoga.fetch(request, { operation });
     } catch (error) {
       if (!signal.aborted || error !== signal.reason) throw error;
-      return new Response(null, { status: 499 }); // the client has gone: nobody reads this
+      return answerNobody();
     }
   };
+}
+
+/** For a client that has gone: nobody reads it. */
+function answerNobody(): Response {
+  return new Response(null, { status: 499 });
 }
 
 // Its tabs are left shifted by an animation that never ends: the first click moved the tab away from under the mouse.
@@ -101,9 +106,14 @@ function pipeline(app: App, { operations, connections }: GraphQLParts): Plugin<S
           ? streamEvents(app, connections, { live: result, context: contextValue })
           : result;
       }),
-    // Yoga answers 406 to a client that does not accept event streams, and leaves the stream open.
-    onResultProcess: async ({ result, resultProcessor }) => {
-      if (resultProcessor === undefined && isAsyncIterable(result)) await result[Symbol.asyncIterator]().return?.();
+    // Yoga answers 406 to a client that does not accept event streams, and forgets the answer to one that has gone
+    // meanwhile: both times it leaves the stream open, and in the second case a timer of its own.
+    onResultProcess: async ({ request, result, resultProcessor, setResultProcessor }) => {
+      const { aborted } = request.signal;
+      if (aborted) setResultProcessor(answerNobody, "*/*");
+      if ((aborted || resultProcessor === undefined) && isAsyncIterable(result)) {
+        await result[Symbol.asyncIterator]().return?.();
+      }
     },
   };
 }

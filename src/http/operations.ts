@@ -24,6 +24,7 @@ import {
 import { createComplexityRule } from "@pothos/plugin-complexity";
 import { createLRUCache } from "graphql-yoga";
 import type { App } from "../app.ts";
+import type { Connection } from "../auth/connections.ts";
 import type { Viewer } from "../auth/viewer.ts";
 import { ViewerContext } from "../context.ts";
 import type { AppError } from "../errors.ts";
@@ -45,6 +46,7 @@ const DOCUMENT_CHARACTERS_MAX = 16_384;
 /** Context of one operation. It knows why its token was refused: most operations are not executed then. */
 export class OperationContext extends ViewerContext {
   readonly refusal: AppError | null;
+  override readonly connection: Connection | null;
 
   constructor(
     app: App,
@@ -53,10 +55,12 @@ export class OperationContext extends ViewerContext {
       readonly ipAddress: string | null;
       readonly signal: AbortSignal;
       readonly refusal?: AppError | null;
+      readonly connection?: Connection;
     },
   ) {
     super(app, from.viewer, from.ipAddress, from.signal);
     this.refusal = from.refusal ?? null;
+    this.connection = from.connection ?? null;
   }
 }
 

@@ -5,12 +5,14 @@ import { Buffer } from "node:buffer";
 import type { ExecutionArgs, ExecutionResult } from "graphql";
 import { GRAPHQL_TRANSPORT_WS_PROTOCOL, makeServer, type Server } from "graphql-ws";
 import type { App } from "../app.ts";
+import type { Connection } from "../auth/connections.ts";
 import { watchSession } from "../auth/revocations.ts";
 import { noteSessionUse } from "../auth/session_use.ts";
 import type { Viewer } from "../auth/viewer.ts";
 import { authenticate } from "../context.ts";
 import { AppError } from "../errors.ts";
 import { nodes } from "../live/nodes.ts";
+import { findToken } from "./connection_params.ts";
 import type { Connections } from "./connections.ts";
 import { isAllowedOrigin } from "./origins.ts";
 import { type LiveOperation, OperationContext, type Operations } from "./operations.ts";
@@ -45,7 +47,7 @@ export interface Sockets {
 }
 
 export function createSockets(app: App, operations: Operations, connections: Connections): Sockets {
-  const server = createProtocol(app, operations, connections);
+  const server = createProtocol(app, operations);
   return {
     upgrade(request, ipAddress) {
       const protocols = request.headers.get("sec-websocket-protocol")?.split(",").map((name) => name.trim()) ?? [];
@@ -61,7 +63,7 @@ export function createSockets(app: App, operations: Operations, connections: Con
         protocol: GRAPHQL_TRANSPORT_WS_PROTOCOL,
         idleTimeout: IDLE_SECONDS,
       });
-      socket.onopen = () => new SocketConnection(app, socket, ipAddress).run(server, connections);
+      socket.onopen = () => new SocketConnection(app, socket, connections, ipAddress).run(server);
       return response;
     },
   };
@@ -71,10 +73,10 @@ interface Extra {
   readonly connection: SocketConnection;
 }
 
-function createProtocol(app: App, operations: Operations, connections: Connections): Server<Extra> {
+function createProtocol(app: App, operations: Operations): Server<Extra> {
   return makeServer<Record<string, unknown>, Extra>({
     connectionInitWaitTimeout: INIT_TIMEOUT_MS,
-    onConnect: ({ connectionParams, extra }) => extra.connection.signIn(connectionParams, connections),
+    onConnect: ({ connectionParams, extra }) => extra.connection.signIn(connectionParams),
     onSubscribe({ subscriptions, extra }, _id, { query, operationName, variables }) {
       // A throw here would close the socket, and with it every other stream on it.
       try {
@@ -118,11 +120,12 @@ function isUnavailable(result: object): boolean {
     errors.some(({ extensions }) => extensions.code === "UNAVAILABLE");
 }
 
-class SocketConnection {
+class SocketConnection implements Connection {
   #viewer: Viewer | null = null;
+  #unwatch = () => {};
   #isClosed = false;
-  /** What ends with the decision to close, and what only when the peer has gone: one that has stopped reading never
-   * answers, so it must go on counting against the quotas. */
+  /** What ends with the decision to close, and what only when the peer has gone, or a while later: one that has stopped
+   * reading never answers, and must not get the next place at once. */
   readonly #cleanUp = new DisposableStack();
   readonly #places = new DisposableStack();
   readonly #gone = Promise.withResolvers<void>();
@@ -131,11 +134,12 @@ class SocketConnection {
   constructor(
     private readonly app: App,
     private readonly socket: WebSocket,
+    private readonly connections: Connections,
     private readonly ipAddress: string | null,
   ) {}
 
-  run(server: Server<Extra>, connections: Connections): void {
-    const { app, socket } = this;
+  run(server: Server<Extra>): void {
+    const { app, socket, connections } = this;
     app.metrics.sockets.inc();
     this.#places.defer(() => app.metrics.sockets.dec());
     let handle = (_text: string) => Promise.resolve();
@@ -166,33 +170,48 @@ class SocketConnection {
       );
     };
     try {
-      this.#places.defer(connections.open({ sendAway: () => this.#sendAway() }));
+      this.#places.defer(connections.open({ sendAway: () => this.#sendAway() }, this.ipAddress));
     } catch {
       this.close(connections.isDraining ? "draining" : "unavailable");
     }
   }
 
   /** Whether the client may go on, by the token in its `connection_init`; without one it is nobody. */
-  async signIn(params: Record<string, unknown> | undefined, connections: Connections): Promise<boolean> {
+  async signIn(params: Record<string, unknown> | undefined): Promise<boolean> {
     const { viewer, refusal } = await authenticate(this.app, findToken(params));
     if (refusal) return false;
     if (this.#isClosed || viewer === null) return true;
     try {
-      this.#places.defer(connections.claim(viewer));
+      this.#places.defer(this.connections.claim(viewer));
     } catch {
       this.close("unavailable");
       return false;
     }
-    this.#viewer = viewer;
     this.#cleanUp.defer(this.app.once(nodes).arrive(viewer.userId));
-    this.#cleanUp.defer(watchSession(this.app, viewer, () => this.close("forbidden")));
+    this.#cleanUp.defer(() => this.#unwatch());
+    this.#belongTo(viewer);
     return true;
+  }
+
+  get viewer(): Viewer | null {
+    return this.#viewer;
+  }
+
+  extend(viewer: Viewer): Viewer {
+    if (this.#viewer !== null && viewer.expiresAtMs < this.#viewer.expiresAtMs) return this.#viewer;
+    if (!this.#isClosed) this.#belongTo(viewer);
+    return viewer;
   }
 
   newContext(): OperationContext {
     if (this.#viewer) noteSessionUse(this.app, this.#viewer, this.ipAddress);
     const { signal } = this.#closing;
-    return new OperationContext(this.app, { viewer: this.#viewer, ipAddress: this.ipAddress, signal });
+    return new OperationContext(this.app, {
+      viewer: this.#viewer,
+      ipAddress: this.ipAddress,
+      signal,
+      connection: this,
+    });
   }
 
   send(text: string): void {
@@ -238,6 +257,14 @@ class SocketConnection {
     };
   }
 
+  // The next watch begins before the last one ends: a session that ends in between is seen by one of them.
+  #belongTo(viewer: Viewer): void {
+    const unwatch = this.#unwatch;
+    this.#unwatch = watchSession(this.app, viewer, () => this.close("forbidden"));
+    unwatch();
+    this.#viewer = viewer;
+  }
+
   #sendAway(): Promise<void> {
     this.close("draining");
     return this.#gone.promise;
@@ -252,27 +279,11 @@ class SocketConnection {
   }
 
   #finish(): void {
+    if (this.#isClosed) return;
     this.#isClosed = true;
     this.#closing.abort();
+    this.socket.onmessage = null;
     this.#cleanUp.dispose();
+    this.connections.linger(this.#places);
   }
-}
-
-/** Where clients put their token in `connection_init`, by habit of urql, Apollo, Relay and GraphiQL. */
-function findToken(params: Record<string, unknown> = {}): string | null {
-  const headers = typeof params.headers === "object" && params.headers !== null
-    ? params.headers as Record<string, unknown>
-    : {};
-  const { Authorization, authorization, authToken, token, accessToken } = params;
-  const candidates = [
-    Authorization,
-    authorization,
-    headers.Authorization,
-    headers.authorization,
-    authToken,
-    token,
-    accessToken,
-  ];
-  const found = candidates.find((candidate) => typeof candidate === "string" && candidate !== "");
-  return found === undefined ? null : String(found);
 }

@@ -5,7 +5,7 @@ import type { Redis } from "./redis.ts";
 
 /** `points` operations in any `seconds`, for one key. */
 export const LIMITS = {
-  /** By account and address: guessing one password. */
+  /** By account and address (of IPv6 the /64): guessing one password. */
   loginAccount: { points: 10, seconds: 300 },
   /** By account: guessing it from many places, without locking its owner out after ten tries of somebody else. */
   loginAccountTotal: { points: 100, seconds: 300 },

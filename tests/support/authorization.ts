@@ -119,6 +119,11 @@ export const ROWS: Readonly<Record<string, Row>> = {
     outcomes: OF_ALL,
     ask: async ({ app, people }) => ({ input: { refreshToken: (await logIn(app, people.member)).refreshToken } }),
   },
+  // There is no socket here: tests/refresh_connection_test.ts has one.
+  "Mutation.refreshConnection": {
+    outcomes: OF_ALL.replaceAll("ok", "BAD_USER_INPUT"),
+    ask: ({ people }) => ({ input: { accessToken: people.member.token } }),
+  },
   "Mutation.logout": { outcomes: OF_ALL, ask: ofDevice },
   "Mutation.revokeSession": {
     outcomes: "UNAUTHENTICATED NOT_FOUND ok NOT_FOUND NOT_FOUND NOT_FOUND NOT_FOUND",

@@ -26,6 +26,11 @@ export function countFollowers({ app: { metrics } }: TestApp): Promise<number> {
   return valueOf(metrics.followers);
 }
 
+/** Sockets that count as open now. */
+export function countSockets({ app: { metrics } }: TestApp): Promise<number> {
+  return valueOf(metrics.sockets);
+}
+
 async function valueOf(metric: { get(): Promise<{ readonly values: readonly { readonly value: number }[] }> }) {
   return (await metric.get()).values[0]?.value ?? 0;
 }

@@ -30,9 +30,10 @@ export class RawSocket implements AsyncDisposable {
     });
   }
 
-  /** Opened, but without a word about who it is. */
-  static async open({ socketUrl }: Pick<TestApp, "socketUrl">): Promise<RawSocket> {
-    const socket = new WebSocket(socketUrl, PROTOCOL);
+  /** Opened, but without a word about who it is; with these headers of the upgrade. */
+  static async open({ socketUrl }: Pick<TestApp, "socketUrl">, headers: HeadersInit = {}): Promise<RawSocket> {
+    const options: WebSocketOptions = { protocols: [PROTOCOL], headers };
+    const socket = new WebSocket(socketUrl, options as unknown as string[]); // typed as in browsers, which set no headers
     const raw = new RawSocket(socket);
     await new Promise<void>((resolve, reject) => {
       socket.onopen = () => resolve();
