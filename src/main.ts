@@ -8,6 +8,7 @@ import { type RunningServer, type ServerOptions, startHttpServer } from "./http/
 import { nodes } from "./live/nodes.ts";
 import { keepRetention } from "./live/retention.ts";
 import { keepSchedule } from "./messages/scheduler.ts";
+import { surviveUncaught } from "./platform/uncaught.ts";
 import { sweepInvites } from "./rooms/invites.ts";
 
 export interface Parley extends AsyncDisposable {
@@ -61,7 +62,9 @@ export async function runUntilSignal(start: () => Promise<Parley>): Promise<void
     };
     Deno.addSignalListener("SIGINT", onSignal);
     Deno.addSignalListener("SIGTERM", onSignal);
+    using survival = new DisposableStack(); // to the very end: draining, too, must not be cut short
     await using parley = await start();
+    survival.use(surviveUncaught(parley.app));
     await signal;
     parley.app.log.info("Draining");
   } catch (error) {

@@ -20,6 +20,10 @@ export interface Metrics {
   /** Sockets closed by the server, by close code. */
   readonly socketCloses: Counter<"code">;
   readonly internalErrors: Counter;
+  /** Errors that nobody caught, each a bug. */
+  readonly uncaughtErrors: Counter;
+  /** Times at which the database stopped to answer. */
+  readonly databaseStalls: Counter;
   /** Shows how the bus is, from now on. */
   watchBus(bus: Bus): void;
 }
@@ -55,6 +59,8 @@ export function createMetrics(): Metrics {
       registers: [registry],
     }),
     internalErrors: counter("internal_errors_total", "Unexpected errors, masked to clients."),
+    uncaughtErrors: counter("uncaught_errors_total", "Errors that nobody caught, logged and survived."),
+    databaseStalls: counter("database_stalls_total", "Times at which the database stopped to answer."),
     watchBus(bus) {
       watched("bus_listeners", "Listeners of the event bus on this node.", () => bus.listenerCount);
       watched("bus_healthy", "1 where hints of other nodes arrive, else 0.", () => Number(bus.isHealthy));

@@ -23,9 +23,9 @@ export class ServerProcess implements AsyncDisposable {
   #printed = "";
 
   /** Does not wait until the server listens, or whether it ever will. */
-  constructor(env: Record<string, string>) {
+  constructor(env: Record<string, string>, script = "src/main.ts") {
     this.#child = new Deno.Command(Deno.execPath(), {
-      args: ["run", "--no-prompt", "--no-check", ...PERMISSIONS, join(ROOT, "src/main.ts")],
+      args: ["run", "--no-prompt", "--no-check", ...PERMISSIONS, join(ROOT, script)],
       clearEnv: true,
       env: { ...inheritedEnv(), PORT: "0", RATE_LIMITS: "off", LOG_LEVEL: "info", ...env },
       stdin: "null",
