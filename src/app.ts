@@ -3,6 +3,8 @@ import { join } from "node:path";
 import type { Config } from "./config.ts";
 import { StartError } from "./errors.ts";
 import { type Bus, MemoryBus } from "./platform/bus.ts";
+import { DatabaseSockets } from "./platform/database_sockets.ts";
+import { DatabaseWatch } from "./platform/database_watch.ts";
 import { createLimits, type Limits, type SharedStore } from "./platform/limits.ts";
 import { createLog, type Log } from "./platform/log.ts";
 import { createMetrics, type Metrics } from "./platform/metrics.ts";
@@ -20,6 +22,8 @@ export interface App extends AsyncDisposable {
   /** Signs and verifies access tokens; at least 32 bytes. */
   readonly jwtSecret: string;
   readonly sql: Sql;
+  /** Whether the database answers. */
+  readonly database: DatabaseWatch;
   readonly bus: Bus;
   readonly limits: Limits;
   readonly metrics: Metrics;
@@ -42,7 +46,8 @@ export async function createApp(config: Config, { database }: AppOptions = {}): 
   const log = createLog(config.logLevel);
   const metrics = createMetrics();
   const address = database ?? await openDatabase(config, stack);
-  const sql = openSql(address, { onStatement: () => metrics.sqlStatements.inc() });
+  const sockets = new DatabaseSockets();
+  const sql = openSql(address, { onStatement: () => metrics.sqlStatements.inc(), sockets });
   stack.defer(() => sql.end({ timeout: 5 }));
   const applied = await migrate(sql).catch((error) => {
     if (!isAway(error)) throw error;
@@ -52,6 +57,7 @@ export async function createApp(config: Config, { database }: AppOptions = {}): 
   });
   if (applied.length > 0) log.info("Migrated the database", { applied });
 
+  const watch = stack.use(new DatabaseWatch({ address, sql, sockets, log, metrics }));
   const jwtSecret = config.jwtSecret ?? await readOrCreateSecret(config.dataDir);
   const bus = stack.use(await openBus(config, log));
   const limits = stack.use(createLimits(config.rateLimits, openSharedStore(config, { bus, log, stack })));
@@ -66,6 +72,7 @@ export async function createApp(config: Config, { database }: AppOptions = {}): 
     config,
     jwtSecret,
     sql,
+    database: watch,
     bus,
     limits,
     metrics,

@@ -7,9 +7,10 @@ const at = ({ url }: TestApp, path: string) => new URL(path, url).href;
 
 Deno.test("/healthz says that the process lives, /readyz that it can serve", async () => {
   await using app = await startApp();
-  for (const [path, status] of [["/healthz", "ok"], ["/readyz", "ready"]] as const) {
+  const answers = { "/healthz": { status: "ok" }, "/readyz": { status: "ready", parts: { postgres: "ready" } } };
+  for (const [path, answer] of Object.entries(answers)) {
     const response = await fetch(at(app, path));
-    assert.deepEqual([response.status, await response.json()], [200, { status }], path);
+    assert.deepEqual([response.status, await response.json()], [200, answer], path);
   }
 });
 
@@ -21,7 +22,7 @@ Deno.test("while a node drains it lives but is not ready, until its last client 
   const drained = app.parley.server.drain();
   assert.equal(await peer.closeCode(), 1012);
   const ready = await fetch(at(app, "/readyz"));
-  assert.deepEqual([ready.status, await ready.json()], [503, { status: "draining" }]);
+  assert.deepEqual([ready.status, await ready.json()], [503, { status: "draining", parts: { postgres: "ready" } }]);
   const alive = await fetch(at(app, "/healthz"));
   assert.deepEqual([alive.status, await alive.json()], [200, { status: "ok" }]);
   using late = await HandmadeUpgrade.send(app, { "Sec-WebSocket-Protocol": PROTOCOL });

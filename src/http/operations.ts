@@ -2,7 +2,6 @@
 import {
   createSourceEventStream,
   type DocumentNode,
-  executeRootSelectionSet,
   executeSubscriptionEvent,
   type ExecutionArgs,
   type ExecutionResult,
@@ -29,6 +28,7 @@ import type { Viewer } from "../auth/viewer.ts";
 import { ViewerContext } from "../context.ts";
 import type { AppError } from "../errors.ts";
 import { LiveSubscription } from "../live/subscriptions.ts";
+import { executeOperation, unlessStalled } from "./executions.ts";
 import { OperationRenderer } from "./live_renderer.ts";
 import { reportError, reportResult } from "./reports.ts";
 
@@ -115,13 +115,14 @@ export function createOperations(app: App, schema: GraphQLSchema): Operations {
       const validated = validateExecutionArgs({ ...args, schema, hideSuggestions });
       const errors = "schema" in validated ? refuse(schema, args) : validated;
       if (errors.length > 0) return reportErrors(errors);
-      return reportResult(app, await executeRootSelectionSet(validated as ValidatedExecutionArgs));
+      return await executeOperation(app, validated as ValidatedExecutionArgs);
     },
     async subscribe(args) {
       const validated = validateSubscriptionArgs({ ...args, schema, hideSuggestions });
       const errors = "schema" in validated ? refuse(schema, args) : validated;
       if (errors.length > 0) return reportErrors(errors);
-      return await open(validated as ValidatedSubscriptionArgs);
+      const act = () => open(validated as ValidatedSubscriptionArgs);
+      return await unlessStalled<Subscribed>(app, act, { outcome: "none", discard: close });
     },
   };
 
@@ -139,6 +140,12 @@ export function createOperations(app: App, schema: GraphQLSchema): Operations {
       async (event) => reportResult(app, await executeSubscriptionEvent(event)),
     );
   }
+}
+
+/** Ends what nobody has started. */
+async function close(subscribed: Subscribed): Promise<void> {
+  if ("subscription" in subscribed) subscribed.subscription.cancel();
+  if (Symbol.asyncIterator in subscribed) await subscribed.return(undefined);
 }
 
 /** Public operations that work with a bad token, because they are how one gets a good one. */

@@ -2,13 +2,25 @@
 import { type ExecutionResult, GraphQLError, type GraphQLFormattedError } from "graphql";
 import type { App } from "../app.ts";
 import { AppError, type ErrorCode, ERRORS } from "../errors.ts";
-import { isAway } from "../platform/sql.ts";
+import { isAway, isUndone } from "../platform/sql.ts";
 
 /** Milliseconds after which a client may try again while the database is away. */
 const AWAY_RETRY_MS = 1000;
 
+/** What may have become of an operation whose answer was lost: nothing, if it only reads. */
+export type Outcome = "none" | "unknown";
+
+/** The answer while the database is away. */
+export function databaseAway(outcome: Outcome): AppError {
+  const message = outcome === "none"
+    ? "Cannot answer now: the database is away"
+    : "Cannot answer now: the database went away meanwhile, and what was asked for may or may not have been done; " +
+      "a message is safe to send again with the same `clientMessageId`";
+  return new AppError("UNAVAILABLE", message, { retryAfterMs: AWAY_RETRY_MS });
+}
+
 /** The error as a client may see it, with `extensions.code`. Bugs become INTERNAL_SERVER_ERROR with a `requestId`. */
-export function reportError(app: App, error: unknown): GraphQLError {
+export function reportError(app: App, error: unknown, outcome: Outcome = "none"): GraphQLError {
   const cause = rootCause(error);
   if (error instanceof GraphQLError && error === cause && typeof error.extensions.code === "string") return error;
   const at = error instanceof GraphQLError
@@ -23,14 +35,12 @@ export function reportError(app: App, error: unknown): GraphQLError {
     return new GraphQLError(cause.message, { ...at, extensions: codeOf(cause) });
   }
   if (cause instanceof AppError) {
-    const { limit, retryAfterMs, path } = cause.details;
-    const extensions = { ...withCode(cause.code), ...defined({ limit, retryAfterMs, inputPath: path }) };
-    return new GraphQLError(cause.message, { ...at, extensions });
+    return new GraphQLError(cause.message, { ...at, extensions: extensionsOf(cause) });
   }
   if (isAway(cause)) {
     app.log.warn("The database is away", { error: cause });
-    const extensions = { ...withCode("UNAVAILABLE"), retryAfterMs: AWAY_RETRY_MS };
-    return new GraphQLError("Cannot answer now: the database is away", { ...at, extensions });
+    const answer = databaseAway(isUndone(cause) ? "none" : outcome);
+    return new GraphQLError(answer.message, { ...at, extensions: extensionsOf(answer) });
   }
   const requestId = crypto.randomUUID();
   app.metrics.internalErrors.inc();
@@ -39,10 +49,11 @@ export function reportError(app: App, error: unknown): GraphQLError {
   return new GraphQLError("Cannot answer: something went wrong on the server", { ...at, extensions });
 }
 
-export function reportResult(app: App, result: ExecutionResult): ExecutionResult {
+/** `outcome` of an error that leaves it open. */
+export function reportResult(app: App, result: ExecutionResult, outcome: Outcome = "none"): ExecutionResult {
   return result.errors === undefined
     ? result
-    : { ...result, errors: result.errors.map((error) => reportError(app, error)) };
+    : { ...result, errors: result.errors.map((error) => reportError(app, error, outcome)) };
 }
 
 /** Errors as they go over a socket or a stream: without what is only meant for HTTP. */
@@ -66,6 +77,10 @@ function isRequestFault(error: unknown): boolean {
 export function rootCause(error: unknown): unknown {
   const cause = error instanceof GraphQLError ? error.originalError ?? error.cause : undefined;
   return cause === undefined ? error : rootCause(cause);
+}
+
+function extensionsOf({ code, details: { limit, retryAfterMs, path } }: AppError): Record<string, unknown> {
+  return { ...withCode(code), ...defined({ limit, retryAfterMs, inputPath: path }) };
 }
 
 function withCode(code: ErrorCode): Record<string, unknown> {

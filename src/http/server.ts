@@ -1,6 +1,6 @@
 /** The HTTP server: routes, health, and an orderly end. */
 import type { GraphQLSchema } from "graphql";
-import { checkDatabase } from "../admin/status.ts";
+import { checkParts, healthOf, type HealthStatus } from "../admin/status.ts";
 import type { App } from "../app.ts";
 import { StartError } from "../errors.ts";
 import { createAddressReader } from "./addresses.ts";
@@ -75,10 +75,16 @@ function listen(app: App, route: Deno.ServeHandler<Deno.NetAddr>): Deno.HttpServ
   }
 }
 
+const READINESS = { OK: "ready", DEGRADED: "degraded", DOWN: "down" } as const satisfies Record<HealthStatus, string>;
+
+/** 503 takes the node out of rotation: only where another one may do better, or none can do anything. */
 async function readiness(app: App, connections: Connections): Promise<Response> {
-  const isUp = !connections.isDraining && (await checkDatabase(app)).status !== "DOWN";
-  const status = connections.isDraining ? "draining" : isUp ? "ready" : "database away";
-  return Response.json({ status }, { status: isUp ? 200 : 503 });
+  const checks = await checkParts(app);
+  const health = healthOf(checks);
+  const parts = Object.fromEntries(checks.map(({ name, status }) => [name, READINESS[status]]));
+  const status = connections.isDraining ? "draining" : READINESS[health];
+  const isReady = !connections.isDraining && health !== "DOWN";
+  return Response.json({ status, parts }, { status: isReady ? 200 : 503 });
 }
 
 async function shutDown(app: App, server: Deno.HttpServer, connections: Connections): Promise<void> {

@@ -2,7 +2,7 @@
  * socket carries operations and live streams; it ends with the session, when it reads too slowly, or when the node drains.
  * Protocol: https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md */
 import { Buffer } from "node:buffer";
-import type { ExecutionArgs, ExecutionResult } from "graphql";
+import { type ExecutionArgs, type ExecutionResult, getOperationAST } from "graphql";
 import { GRAPHQL_TRANSPORT_WS_PROTOCOL, makeServer, type Server } from "graphql-ws";
 import type { App } from "../app.ts";
 import type { Connection } from "../auth/connections.ts";
@@ -98,10 +98,11 @@ function createProtocol(app: App, operations: Operations): Server<Extra> {
     },
     execute: (args) => operations.execute(args),
     subscribe: async (args) => await operations.subscribe(args) as ExecutionResult,
-    onOperation({ extra }, id, _payload, _args, result) {
+    onOperation({ extra }, id, _payload, { document, operationName }, result) {
       if (isLive(result)) return extra.connection.stream(id, result);
-      // Stock clients give a refused operation up for good, but a closed socket they open again, with back-off.
-      if (isUnavailable(result)) extra.connection.close("unavailable");
+      // Stock clients give a refused subscription up for good, but a closed socket they open again, with back-off.
+      const isSubscription = getOperationAST(document, operationName)?.operation === "subscription";
+      if (isSubscription && isUnavailable(result)) extra.connection.close("unavailable");
       return undefined;
     },
     onNext: (_ctx, _id, _payload, _args, { data = null, errors }) => errors && { data, errors: formatErrors(errors) },
@@ -113,7 +114,7 @@ function isLive(result: object): result is LiveOperation {
   return "subscription" in result;
 }
 
-/** Whether a subscription could not begin because a part of the server is away. */
+/** Whether an operation was not begun because a part of the server is away. */
 function isUnavailable(result: object): boolean {
   const { data, errors } = result as ExecutionResult;
   return data === undefined && errors !== undefined &&

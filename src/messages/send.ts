@@ -1,7 +1,7 @@
 /** Sending a message: one statement that numbers, stores and logs it, or does nothing at all. */
 import type { App } from "../app.ts";
 import { AppError } from "../errors.ts";
-import { commaSeparated, type Fragment, isViolationOf, retryDeadlock } from "../platform/sql.ts";
+import { commaSeparated, type Fragment, isViolationOf, retryAway, retryDeadlock } from "../platform/sql.ts";
 import { publishRoomEvent, takeSeq } from "../rooms/events.ts";
 import { limitKey, lockPermitted, type Member } from "../rooms/members.ts";
 import { isPermitted } from "../rooms/permissions.ts";
@@ -20,7 +20,9 @@ import { indexText } from "./search_index.ts";
 export async function sendMessage(app: App, member: Member, input: SendInput): Promise<Message> {
   const draft = parseDraft(app, member, input);
   await app.limits.take("send", limitKey(member));
-  const message = await appendMessage(app, member, draft) ?? await findSent(app, member, draft);
+  const send = async () => await appendMessage(app, member, draft) ?? await findSent(app, member, draft);
+  // What became of a statement whose answer was lost, nobody knows; repeated, it finds what the first one stored.
+  const message = await (draft.clientMessageId === null ? send() : retryAway(send));
   if (message === null) throw await explainRefusal(app, member, draft);
   return message;
 }
@@ -37,8 +39,7 @@ async function appendMessage(app: App, member: Member, draft: Draft): Promise<Me
         from message`;
     });
     if (row === undefined) return null;
-    const { roomId, seq, authorId: actorId, id: subjectId, createdAt } = row;
-    publishRoomEvent(app, { roomId, seq, kind: "MESSAGE_SENT", actorId, subjectId, data: null, createdAt });
+    publishSent(app, row);
     publishViewerEvents(app, row.told ?? []);
     return row;
   } catch (error) {
@@ -139,6 +140,10 @@ function lockSender(app: App, member: Member, { replyToId, threadRootId, claim }
     returning room_id, user_id, role, muted_until`;
 }
 
+function publishSent(app: App, { roomId, seq, authorId: actorId, id: subjectId, createdAt }: Message): void {
+  publishRoomEvent(app, { roomId, seq, kind: "MESSAGE_SENT", actorId, subjectId, data: null, createdAt });
+}
+
 /** What was sent first with the draft's `clientMessageId`, if anything was. Throws IDEMPOTENCY_MISMATCH. */
 async function findSent(app: App, member: Member, draft: Draft): Promise<Message | null> {
   if (draft.clientMessageId === null) return null;
@@ -147,6 +152,7 @@ async function findSent(app: App, member: Member, draft: Draft): Promise<Message
     from messages
     where author_id = ${member.userId}
       and client_message_id = ${draft.clientMessageId}`;
+  if (sent?.isSame) publishSent(app, sent); // whoever stored it may have been lost before telling of it
   if (sent === undefined || sent.isSame) return sent ?? null;
   throw new AppError(
     "IDEMPOTENCY_MISMATCH",

@@ -6,6 +6,8 @@ const MIGRATIONS_DIR = new URL("../../migrations/", import.meta.url);
 
 /** Any number will do, as long as nothing else in the database uses it. */
 const MIGRATION_LOCK = 7_265_010;
+/** A migration takes the time that it takes, and so does waiting for the node that is at it. */
+const UNLIMITED = "set local statement_timeout = 0; set local lock_timeout = 0";
 
 export interface Migration {
   readonly id: number;
@@ -65,5 +67,5 @@ export async function migrate(sql: Sql): Promise<string[]> {
 
 // One simple-protocol message is one implicit transaction, and the lock goes with it.
 async function inTransaction(sql: Sql, statements: string): Promise<void> {
-  await sql.unsafe(`select pg_advisory_xact_lock(${MIGRATION_LOCK}); ${statements}`).simple();
+  await sql.unsafe(`${UNLIMITED}; select pg_advisory_xact_lock(${MIGRATION_LOCK}); ${statements}`).simple();
 }

@@ -1,12 +1,21 @@
 /** The connection to Postgres (postgres.js). One statement per write: never `begin` or `reserve`, which in 3.4.9 can
  * commit rows of a transaction that was rolled back when its backend dies. */
 import postgres from "postgres";
+import type { DatabaseSockets } from "./database_sockets.ts";
 
 export type Sql = postgres.Sql<{ bigint: number }>;
 export type Fragment = postgres.PendingQuery<postgres.Row[]>;
 
 /** Connections of one node to Postgres. More only queue in the server: writes of a room take turns anyway. */
 const POOL_SIZE = 10;
+/** Milliseconds that the server works on a statement, and that one waits for a lock: the slowest takes a fraction of it, so
+ * whatever takes longer waits for something that has gone wrong, and must not hold a connection and its client. */
+const STATEMENT_MS_MAX = 10_000;
+const LOCK_MS_MAX = 5_000;
+/** Seconds until a connection is ready. */
+const CONNECT_SECONDS = 3;
+/** Seconds between two tries to connect, at most. The default grows to 20, in which statements only wait. */
+const RECONNECT_SECONDS_MAX = 0.5;
 
 export type DatabaseAddress = { readonly url: string } | { readonly socketPath: string };
 
@@ -15,6 +24,10 @@ export interface SqlOptions {
   readonly onStatement: (statement: string) => void;
   /** Connections to a server. (Default: 10) */
   readonly poolSize?: number;
+  /** Milliseconds for a statement on a server; 0: as the server has it. (Default: 10_000, and 5_000 for a lock) */
+  readonly statementMs?: number;
+  /** Where the sockets to a server come from. (Default: postgres.js) */
+  readonly sockets?: DatabaseSockets;
 }
 
 /** Rows come camel-cased, `bigint` as a number: sequences stay below 2^53. */
@@ -33,10 +46,18 @@ function connect(address: DatabaseAddress, options: SqlOptions): Sql {
     onnotice: () => {},
   };
   if ("url" in address) {
+    const { poolSize = POOL_SIZE, statementMs = STATEMENT_MS_MAX, sockets } = options;
     return postgres(address.url, {
       ...shared,
-      max: options.poolSize ?? POOL_SIZE,
-      connection: { application_name: "parley" },
+      max: poolSize,
+      connect_timeout: CONNECT_SECONDS,
+      backoff: (tries) => (0.5 + Math.random() / 2) * Math.min(0.05 * 2 ** tries, RECONNECT_SECONDS_MAX),
+      connection: {
+        application_name: "parley",
+        statement_timeout: statementMs,
+        lock_timeout: Math.min(LOCK_MS_MAX, statementMs),
+      },
+      ...sockets ? { socket: sockets.connect } : {},
     });
   }
   return postgres({ ...shared, path: address.socketPath, username: "postgres", database: "postgres", max: 1 });
@@ -67,24 +88,55 @@ export function escapeLike(text: string): string {
   return text.replace(/[\\%_]/g, "\\$&");
 }
 
-const DEADLOCK_TRIES = 3;
-
-/** Runs one statement again when it was the victim of a deadlock: it was undone as a whole. */
-export async function retryDeadlock<T>(run: () => Promise<T>): Promise<T> {
-  for (let tries = 1;; tries++) {
-    try {
-      return await run();
-    } catch (error) {
-      if (!isDatabaseError(error) || error.code !== "40P01" || tries === DEADLOCK_TRIES) throw error;
-    }
-  }
-}
-
-// Class 08: connection, 53: resources, 57P0x: shutting down, 25006: a standby (https://www.postgresql.org/docs/15/errcodes-appendix.html).
+// Class 08: connection, 53: resources, 57P0x: shutting down, 57014 and 55P03: took too long, 25006: a standby
+// (https://www.postgresql.org/docs/15/errcodes-appendix.html).
 const AWAY =
-  /^(08|53|57P0|25006|CONNECTION_|CONNECT_|ECONN|ENOENT|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|EPIPE|ETIMEDOUT)/;
+  /^(08|53|57P0|57014|55P03|25006|CONNECTION_|CONNECT_|ECONN|ENOENT|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|EPIPE|ETIMEDOUT)/;
+/** Failures on the way to a connection. */
+const NEVER_SENT = /^(CONNECT_TIMEOUT|ECONNREFUSED|ENOENT|ENOTFOUND|EAI_AGAIN)$/;
 
 /** Whether the database is away, so that the same statement may succeed later. */
 export function isAway(error: unknown): boolean {
   return error instanceof Error && "code" in error && typeof error.code === "string" && AWAY.test(error.code);
+}
+
+/** Whether the statement has certainly done nothing. What the server says of a statement undoes it; without its word
+ * (a connection that was lost meanwhile), it may have been committed. */
+export function isUndone(error: unknown): boolean {
+  return isDatabaseError(error) ||
+    (error instanceof Error && "code" in error && typeof error.code === "string" && NEVER_SENT.test(error.code));
+}
+
+/** Runs in a row, the first among them. */
+const TRIES_MAX = 3;
+const PAUSE_MS_MIN = 50;
+const PAUSE_MS_MAX = 500;
+/** Milliseconds from the first run after which none is begun: the client has waited long enough for an answer. */
+const RETRY_WITHIN_MS = 5_000;
+
+/** Runs one statement again when it was the victim of a deadlock: it was undone as a whole. */
+export function retryDeadlock<T>(run: () => Promise<T>): Promise<T> {
+  return retry(run, (error) => isDatabaseError(error) && error.code === "40P01" ? 0 : null);
+}
+
+/** Runs again what may be done twice, when it failed because the database was away for a moment: a backend was killed, a
+ * connection was lost. */
+export function retryAway<T>(run: () => Promise<T>): Promise<T> {
+  const giveUpAtMs = performance.now() + RETRY_WITHIN_MS;
+  // At random, so that all who were interrupted together don't come back together.
+  const pauseMs = () => PAUSE_MS_MIN + Math.random() * (PAUSE_MS_MAX - PAUSE_MS_MIN);
+  return retry(run, (error) => isAway(error) && performance.now() < giveUpAtMs ? pauseMs() : null);
+}
+
+/** `pauseAfter` says how many milliseconds after the failure to try again; `null`: not at all. */
+async function retry<T>(run: () => Promise<T>, pauseAfter: (error: unknown) => number | null): Promise<T> {
+  for (let tries = 1;; tries++) {
+    try {
+      return await run();
+    } catch (error) {
+      const pauseMs = tries < TRIES_MAX ? pauseAfter(error) : null;
+      if (pauseMs === null) throw error;
+      if (pauseMs > 0) await new Promise((resolve) => setTimeout(resolve, pauseMs));
+    }
+  }
 }
