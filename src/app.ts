@@ -12,7 +12,7 @@ import { migrate } from "./platform/migrate.ts";
 import { openEmbeddedDatabase } from "./platform/pglite.ts";
 import { openRedis } from "./platform/redis.ts";
 import { RedisBus } from "./platform/redis_bus.ts";
-import { type DatabaseAddress, isAway, openSql, type Sql } from "./platform/sql.ts";
+import { type DatabaseAddress, isAway, learnTypes, openSql, type Sql } from "./platform/sql.ts";
 
 /** How long counting may hold up an operation, before this node's own count has to do. */
 const LIMITS_MS = 250;
@@ -49,7 +49,7 @@ export async function createApp(config: Config, { database }: AppOptions = {}): 
   const sockets = new DatabaseSockets();
   const sql = openSql(address, { onStatement: () => metrics.sqlStatements.inc(), sockets });
   stack.defer(() => sql.end({ timeout: 5 }));
-  const applied = await migrate(sql).catch((error) => {
+  const applied = await learnTypes(sql).then(() => migrate(sql)).catch((error) => {
     if (!isAway(error)) throw error;
     throw new StartError(`Cannot reach the database: ${error.message || error.code}; check DATABASE_URL`, {
       cause: error,

@@ -74,13 +74,18 @@ function limitsOf(config: Config): ServerLimits {
 
 /** Asks the parts that are configured; the answer takes 2 s at most. */
 export async function checkParts(app: App): Promise<readonly ServiceCheck[]> {
-  return [await checkDatabase(app)];
+  return [await checkDatabase(app), ...app.config.redisUrl === null ? [] : [checkRedis(app)]];
 }
 
 async function checkDatabase({ database }: App): Promise<ServiceCheck> {
   const latencyMs = await database.check();
   if (latencyMs === null) return { name: "postgres", status: "DOWN", latencyMs };
   return { name: "postgres", status: latencyMs > SLOW_MS ? "DEGRADED" : "OK", latencyMs };
+}
+
+/** Without Redis the node goes on, and finds a little later what others did: never worse than degraded. */
+function checkRedis({ bus }: App): ServiceCheck {
+  return { name: "redis", status: bus.isHealthy ? "OK" : "DEGRADED", latencyMs: null };
 }
 
 function lazily<T>(read: () => Promise<T>): () => Promise<T> {

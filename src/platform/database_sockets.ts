@@ -8,7 +8,7 @@ import { Socket } from "node:net";
 const SILENT_TICKS_MAX = 15;
 
 /** Where postgres.js wants to connect to. */
-interface Target {
+export interface Target {
   readonly host: readonly string[];
   readonly port: readonly number[];
 }
@@ -17,17 +17,18 @@ export class DatabaseSockets {
   readonly #open = new Set<Line>();
   #connects = 0;
 
-  /** A socket on its way to the next of the hosts; what is written waits until it is there. */
-  readonly connect = ({ host, port }: Target): Socket => {
+  /** A socket on its way to the next of the hosts; what is written waits until it is there. `onBreak` is called when it is lost
+   * after it was in use. */
+  connect({ host, port }: Target, onBreak: () => void): Socket {
     const index = this.#connects++ % host.length;
     const target = { host: host[index] ?? "localhost", port: port[index] ?? 5432 };
     const socket = new Socket();
-    const line = new Line(socket);
+    const line = new Line(socket, onBreak);
     this.#open.add(line);
     socket.once("close", () => this.#open.delete(line));
     socket.connect(target);
     return Object.assign(socket, target); // postgres.js names them in errors, and checks certificates for the host
-  };
+  }
 
   /** Closes all connections: every statement that waits for an answer fails now, its outcome unknown. */
   hangUp(): void {
@@ -44,11 +45,16 @@ class Line {
   #bytesAnswered = 0;
   #silentTicks = 0;
 
-  constructor(private readonly socket: Socket) {
+  constructor(private readonly socket: Socket, onBreak: () => void) {
     socket.on("data", () => {
       this.#bytesAnswered = socket.bytesWritten;
       this.#silentTicks = 0;
     });
+    const noteBreak = () => {
+      const isOurs = socket.writableEnded; // postgres.js closes what is old
+      if (this.#bytesAnswered > 0 && !isOurs) onBreak();
+    };
+    for (const end of ["end", "error", "close"]) socket.once(end, noteBreak);
     // As an error it reaches the statement that waits for this connection; at a plain end it would go on waiting.
     socket.once("end", () => this.#destroy("ECONNRESET", "The database has closed the connection"));
   }

@@ -50,7 +50,7 @@ export class DatabaseWatch implements AsyncDisposable {
     const { address } = database;
     const isServer = "url" in address;
     this.#probe = isServer
-      ? openSql(address, { onStatement: () => {}, poolSize: 1, sockets: this.#probeSockets })
+      ? openSql(address, { onStatement: () => {}, poolSize: 1, hasArrays: false, sockets: this.#probeSockets })
       : null;
     this.#timer = isServer ? repeat(TICK_MS, () => this.#tick()) : null;
   }

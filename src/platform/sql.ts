@@ -1,7 +1,8 @@
 /** The connection to Postgres (postgres.js). One statement per write: never `begin` or `reserve`, which in 3.4.9 can
  * commit rows of a transaction that was rolled back when its backend dies. */
 import postgres from "postgres";
-import type { DatabaseSockets } from "./database_sockets.ts";
+import { DatabaseSockets } from "./database_sockets.ts";
+import { renewed } from "./renewed_sql.ts";
 
 export type Sql = postgres.Sql<{ bigint: number }>;
 export type Fragment = postgres.PendingQuery<postgres.Row[]>;
@@ -26,41 +27,64 @@ export interface SqlOptions {
   readonly poolSize?: number;
   /** Milliseconds for a statement on a server; 0: as the server has it. (Default: 10_000, and 5_000 for a lock) */
   readonly statementMs?: number;
-  /** Where the sockets to a server come from. (Default: postgres.js) */
+  /** Whether statements take or return arrays. (Default: true) */
+  readonly hasArrays?: boolean;
+  /** Where the sockets to a server come from. (Default: its own) */
   readonly sockets?: DatabaseSockets;
 }
 
 /** Rows come camel-cased, `bigint` as a number: sequences stay below 2^53. */
 export function openSql(address: DatabaseAddress, options: SqlOptions): Sql {
-  const sql = connect(address, options);
-  const debug = (_connection: number, statement: string) => options.onStatement(statement);
-  // Set afterwards: given as an option, it makes postgres.js take a stack trace for every fragment, a third of the CPU of a send.
-  Object.assign(sql.options, { debug });
-  return sql;
+  if ("url" in address) return openPool(address.url, options);
+  const { socketPath: path } = address;
+  return counted(postgres({ ...SHARED, path, username: "postgres", database: "postgres", max: 1 }), options);
 }
 
-function connect(address: DatabaseAddress, options: SqlOptions): Sql {
-  const shared = {
-    transform: postgres.camel,
-    types: { bigint: { to: 20, from: [20], parse: Number, serialize: String } },
-    onnotice: () => {},
-  };
-  if ("url" in address) {
-    const { poolSize = POOL_SIZE, statementMs = STATEMENT_MS_MAX, sockets } = options;
-    return postgres(address.url, {
-      ...shared,
+/** Asks for the types of arrays once and for all. By itself postgres.js 3.4.9 asks on every new connection, and when that is
+ * lost before the answer, a rejection that nobody can catch ends the process. */
+export async function learnTypes(sql: Sql): Promise<void> {
+  await sql`select 1`;
+  Object.assign(sql.options, { fetch_types: false });
+}
+
+const SHARED = {
+  transform: postgres.camel,
+  types: { bigint: { to: 20, from: [20], parse: Number, serialize: String } },
+  onnotice: () => {},
+};
+
+function openPool(url: string, options: SqlOptions): Sql {
+  const { poolSize = POOL_SIZE, statementMs = STATEMENT_MS_MAX, hasArrays = true } = options;
+  return renewed<Sql>((socket, before) => {
+    const settings = {
+      ...SHARED,
       max: poolSize,
       connect_timeout: CONNECT_SECONDS,
-      backoff: (tries) => (0.5 + Math.random() / 2) * Math.min(0.05 * 2 ** tries, RECONNECT_SECONDS_MAX),
+      backoff: (tries: number) => (0.5 + Math.random() / 2) * Math.min(0.05 * 2 ** tries, RECONNECT_SECONDS_MAX),
+      fetch_types: hasArrays,
       connection: {
         application_name: "parley",
         statement_timeout: statementMs,
         lock_timeout: Math.min(LOCK_MS_MAX, statementMs),
       },
-      ...sockets ? { socket: sockets.connect } : {},
-    });
-  }
-  return postgres({ ...shared, path: address.socketPath, username: "postgres", database: "postgres", max: 1 });
+      socket,
+    };
+    const pool = counted(postgres(url, settings), options);
+    if (before) inheritTypes(pool, before);
+    return pool;
+  }, options.sockets ?? new DatabaseSockets());
+}
+
+function counted(sql: Sql, { onStatement }: SqlOptions): Sql {
+  const debug = (_connection: number, statement: string) => onStatement(statement);
+  // Set afterwards: given as an option, it makes postgres.js take a stack trace for every fragment, a third of the CPU of a send.
+  Object.assign(sql.options, { debug });
+  return sql;
+}
+
+function inheritTypes({ options }: Sql, { options: known }: Sql): void {
+  const { fetch_types, parsers, serializers, shared } = known as typeof known & { readonly shared: object };
+  Object.assign(options, { fetch_types, parsers, serializers, shared });
 }
 
 /** SQLSTATE of a failed statement, and the constraint that it broke. */
@@ -93,7 +117,7 @@ export function escapeLike(text: string): string {
 const AWAY =
   /^(08|53|57P0|57014|55P03|25006|CONNECTION_|CONNECT_|ECONN|ENOENT|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|EPIPE|ETIMEDOUT)/;
 /** Failures on the way to a connection. */
-const NEVER_SENT = /^(CONNECT_TIMEOUT|ECONNREFUSED|ENOENT|ENOTFOUND|EAI_AGAIN)$/;
+const NEVER_SENT = /^(CONNECT_TIMEOUT|CONNECTION_ENDED|ECONNREFUSED|ENOENT|ENOTFOUND|EAI_AGAIN)$/;
 
 /** Whether the database is away, so that the same statement may succeed later. */
 export function isAway(error: unknown): boolean {

@@ -1,0 +1,167 @@
+/** Promises while the database is away for a moment, for a while, or answers nothing at all. */
+import { strict as assert } from "node:assert";
+import { isAway } from "../src/platform/sql.ts";
+import type { Answer, Any, Person, TestApp, TestRoom } from "./support/app.ts";
+import { TEST_DATABASE_URL, withSql } from "./support/databases.ts";
+import { eventually } from "./support/eventually.ts";
+import { RoomFollower, seqOf } from "./support/follow.ts";
+import { assertGapless } from "./support/gapless.ts";
+import { RawSocket } from "./support/sockets.ts";
+import { testWired, type WiredApp } from "./support/wired_databases.ts";
+
+const ROUNDS = 20;
+const PEOPLE = 5;
+const READ = `query ($id: ID!) {
+  room(id: $id) { eventCursor memberCount messages(last: 20) { nodes { content author { displayName } } } }
+}`;
+const SEND = `mutation ($input: SendMessageInput!) { sendMessage(input: $input) { message { id } errors { code } } }`;
+
+testWired("readers don't notice that the database connections are killed, again and again", async (app) => {
+  const alice = await app.signUp();
+  const room = await app.makeRoom(alice);
+  await app.send(alice, room, "there");
+  const answers = Array<number>(PEOPLE).fill(0);
+  let isOver = false;
+  const reading = answers.map(async (_, reader) => {
+    while (!isOver) {
+      const { room: { messages } } = await app.run(READ, { id: room.id }, alice);
+      assert.equal(messages.nodes[0].content, "there");
+      answers[reader] = (answers[reader] ?? 0) + 1;
+    }
+  });
+  await Promise.race([killInRounds(app, answers).finally(() => isOver = true), Promise.all(reading)]);
+  isOver = true;
+  await Promise.all(reading);
+});
+
+testWired(
+  "what is sent while connections are killed is stored once, though nobody knows what became of a try",
+  async (app) => {
+    const people = await Promise.all(Array.from({ length: PEOPLE }, () => app.signUp()));
+    const [owner, ...others] = people;
+    assert.ok(owner);
+    const room = await app.makeRoom(owner, ...others);
+    await using follower = new RoomFollower(app, owner, room, room.cursor);
+    const acknowledged: string[] = [];
+    const answers = Array<number>(PEOPLE).fill(0);
+    let isOver = false;
+    const sending = people.map(async (person, sender) => {
+      while (!isOver) {
+        acknowledged.push(await sendUntilAcknowledged(app, person, room));
+        answers[sender] = (answers[sender] ?? 0) + 1;
+      }
+    });
+    await Promise.race([killInRounds(app, answers).finally(() => isOver = true), Promise.all(sending)]);
+    isOver = true;
+    await Promise.all(sending);
+    const events = await follower.take(acknowledged.length);
+    assertGapless(events, seqOf(room) + 1, seqOf(room) + acknowledged.length);
+    assert.deepEqual(events.map(({ message }) => message.id).sort(), acknowledged.sort());
+  },
+);
+
+for (const [what, act] of [["swallows everything", "stall"], ["refuses every connection", "refuse"]] as const) {
+  testWired(
+    `a database that ${what}: all is answered UNAVAILABLE, and goes on without a gap afterwards`,
+    async (app) => {
+      const alice = await app.signUp();
+      const room = await app.makeRoom(alice);
+      await using neighbour = await app.startNeighbour();
+      await using follower = new RoomFollower(app, alice, room, room.cursor);
+      await follower.next();
+      await using socket = await RawSocket.signIn(app, alice);
+      const poll = `query ($id: ID!) { room(id: $id) { events(after: "${room.cursor}", waitSeconds: 25) { cursor } } }`;
+      const waiting = app.post({ query: poll, variables: { id: room.id } }, alice);
+      await eventually("the poll waits", async () => (await app.app.metrics.waitingPolls.get()).values[0]?.value === 1);
+
+      app.wire[act]();
+      const input = { roomId: room.id, content: "lost", clientMessageId: "lost" };
+      const ask = () =>
+        Promise.all([
+          app.post({ query: READ, variables: { id: room.id } }, alice),
+          app.post({ query: SEND, variables: { input } }, alice),
+          app.post({ query: SEND, variables: { input: { ...input, clientMessageId: undefined } } }, alice),
+          socket.ask(READ, { id: room.id }).then((body) => ({ status: 503, body })),
+        ]);
+      for (const answer of [...await ask(), await waiting]) assertUnavailable(answer);
+      await eventually("the server knows", () => app.app.database.isStalled);
+      for (const answer of await ask()) assertUnavailable(answer);
+      assert.deepEqual(await readiness(app), [503, { status: "down", parts: { postgres: "down" } }]);
+      await neighbour.send(alice, room, "meanwhile");
+
+      app.wire.resume();
+      await eventually("the database is back", () => !app.app.database.isStalled);
+      assert.deepEqual(await readiness(app), [200, { status: "ready", parts: { postgres: "ready" } }]);
+      await app.run(SEND, { input: { ...input, content: "after", clientMessageId: "after" } }, alice);
+      const contents: string[] = [];
+      const events: Any[] = [];
+      while (!contents.includes("after") || !contents.includes("meanwhile")) {
+        const [event] = await follower.take(1);
+        events.push(event);
+        contents.push(event.message.content);
+      }
+      assertGapless(events, seqOf(room) + 1, seqOf(room) + events.length);
+    },
+  );
+}
+
+testWired("a pause of our own is not taken for a database that does not answer", async (app) => {
+  await app.app.sql`select 1`;
+  const until = performance.now() + 4_000;
+  while (performance.now() < until);
+  assert.ok(await app.app.database.check() !== null);
+  assert.equal((await app.app.metrics.databaseStalls.get()).values[0]?.value, 0);
+});
+
+testWired("who waits too long for a lock is told to try again, and then succeeds", async (app) => {
+  const alice = await app.signUp();
+  const room = await app.makeRoom(alice);
+  const url = new URL(TEST_DATABASE_URL ?? "");
+  const [{ name }] = await app.app.sql<[{ name: string }]>`select current_database() as name`;
+  url.pathname = `/${name}`;
+  await withSql({ url: url.href }, async (sql) => {
+    await sql.unsafe("begin");
+    await sql`lock table rooms in exclusive mode`;
+    const answer = await app.post({ query: SEND, variables: { input: { roomId: room.id, content: "hi" } } }, alice);
+    assertUnavailable(answer);
+    await sql.unsafe("rollback");
+  });
+  await app.send(alice, room, "hi");
+  await assert.rejects(app.app.sql`select pg_sleep(60)`, isAway);
+});
+
+/** Kills all connections, and again as soon as everybody has been answered twice since. */
+async function killInRounds(app: WiredApp, answers: readonly number[]): Promise<void> {
+  for (let round = 0; round < ROUNDS; round++) {
+    const before = [...answers];
+    await app.killBackends();
+    await eventually(
+      `all are answered after round ${round}`,
+      () => answers.every((count, index) => count >= (before[index] ?? 0) + 2),
+    );
+  }
+}
+
+/** The same id with every try, as a client does that was told to try again. */
+async function sendUntilAcknowledged(app: TestApp, as: Person, { id: roomId }: TestRoom): Promise<string> {
+  const clientMessageId = crypto.randomUUID();
+  while (true) {
+    const input = { roomId, content: clientMessageId, clientMessageId };
+    const answer = await app.post({ query: SEND, variables: { input } }, as);
+    if (answer.body.errors === undefined) return answer.body.data.sendMessage.message.id;
+    assertUnavailable(answer);
+  }
+}
+
+function assertUnavailable({ status, body }: Answer): void {
+  const [error, ...others] = body.errors ?? [];
+  assert.ok(error, JSON.stringify(body));
+  for (const { extensions } of [error, ...others]) {
+    assert.deepEqual([status, extensions.code, typeof extensions.retryAfterMs], [503, "UNAVAILABLE", "number"]);
+  }
+}
+
+async function readiness({ url }: TestApp): Promise<[status: number, body: Any]> {
+  const response = await fetch(new URL("/readyz", url));
+  return [response.status, await response.json()];
+}

@@ -1,0 +1,50 @@
+/** A server whose only way to its database is a wire, which a test can cut and stall. */
+import { startApp, type TestApp } from "./app.ts";
+import { createTestDatabase, TEST_DATABASE_URL, withSql } from "./databases.ts";
+import { Wire } from "./wires.ts";
+
+export interface WiredApp extends TestApp {
+  readonly wire: Wire;
+  /** A node on the same database that is not on the wire. */
+  startNeighbour(): Promise<TestApp>;
+  /** Kills every connection of servers to the database, as an operator or a failing server does. */
+  killBackends(): Promise<void>;
+}
+
+/** A test on an app behind a wire; the embedded database has none. */
+export function testWired(promise: string, check: (app: WiredApp) => Promise<void>): void {
+  Deno.test({
+    name: promise,
+    ignore: TEST_DATABASE_URL === null,
+    async fn() {
+      await using app = await startWired();
+      await check(app);
+    },
+  });
+}
+
+async function startWired(): Promise<WiredApp> {
+  await using stack = new AsyncDisposableStack();
+  const { config } = stack.use(await createTestDatabase());
+  const url = config.DATABASE_URL ?? "";
+  const wire = stack.use(await Wire.to(Number(new URL(url).port || 5432)));
+  const wired = new URL(url);
+  wired.hostname = "127.0.0.1";
+  wired.port = new URL(wire.url).port;
+  const app = stack.use(await startApp({ ...config, DATABASE_URL: wired.href }));
+  const resources = stack.move();
+  return {
+    ...app,
+    wire,
+    startNeighbour: () => startApp({ ...config }),
+    killBackends: () =>
+      withSql({ url }, async (sql) => {
+        await sql`
+        select pg_terminate_backend(pid)
+        from pg_stat_activity
+        where datname = current_database()
+          and pid <> pg_backend_pid()`;
+      }),
+    [Symbol.asyncDispose]: () => resources.disposeAsync(),
+  };
+}
