@@ -43,8 +43,9 @@ async function appendMessage(app: App, member: Member, draft: Draft): Promise<Me
     publishViewerEvents(app, row.told ?? []);
     return row;
   } catch (error) {
-    // The statement was undone with its number, so a retry leaves no gap in the log.
-    if (draft.clientMessageId === null || !isViolationOf(error, "messages_client_message_id_key")) throw error;
+    // Undone with its number, so it leaves no gap in the log. It may be this very draft that was stored by an earlier try.
+    const isStored = ["messages_client_message_id_key", "messages_pkey"].some((key) => isViolationOf(error, key));
+    if (draft.clientMessageId === null || !isStored) throw error;
     return null;
   }
 }
