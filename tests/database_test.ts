@@ -42,6 +42,7 @@ testWired(
     assert.ok(owner);
     const room = await app.makeRoom(owner, ...others);
     await using follower = new RoomFollower(app, owner, room, room.cursor);
+    await follower.next();
     const acknowledged: string[] = [];
     const answers = Array<number>(PEOPLE).fill(0);
     let isOver = false;

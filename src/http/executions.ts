@@ -38,19 +38,27 @@ export async function unlessStalled<T>(
   }
 }
 
-/** Executes it again, up to twice, where the database was away for a moment; then with what could be loaded. */
-async function executeQuery(app: App, args: ValidatedExecutionArgs): Promise<ExecutionResult> {
+/** Reads again, up to twice, where the database was away for a moment; then it is what could be read. */
+export async function readAgain<T extends object>(read: () => T | Promise<T>): Promise<T> {
+  let result: T | null = null;
+  const run = async () => {
+    result = await read();
+    const away = "errors" in result ? (result as ExecutionResult).errors?.map(rootCause).find(isAway) : undefined;
+    if (away) throw away;
+    return result;
+  };
+  return await retryAway(run).catch((error) => {
+    if (result === null || !isAway(error)) throw error;
+    return result;
+  });
+}
+
+function executeQuery(app: App, args: ValidatedExecutionArgs): Promise<ExecutionResult> {
   const { viewer, ipAddress, signal } = args.contextValue as ViewerContext;
   let contextValue = args.contextValue;
-  let result: ExecutionResult = {};
-  const run = async () => {
-    result = await executeRootSelectionSet({ ...args, contextValue });
+  return readAgain(() => {
+    const again = { ...args, contextValue };
     contextValue = new ViewerContext(app, viewer, ipAddress, signal); // loaders remember what they could not load
-    const away = result.errors?.map(rootCause).find(isAway);
-    if (away) throw away;
-  };
-  await retryAway(run).catch((error) => {
-    if (!isAway(error)) throw error;
+    return executeRootSelectionSet(again);
   });
-  return result;
 }

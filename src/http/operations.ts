@@ -28,7 +28,7 @@ import type { Viewer } from "../auth/viewer.ts";
 import { ViewerContext } from "../context.ts";
 import type { AppError } from "../errors.ts";
 import { LiveSubscription } from "../live/subscriptions.ts";
-import { executeOperation, unlessStalled } from "./executions.ts";
+import { executeOperation, readAgain, unlessStalled } from "./executions.ts";
 import { OperationRenderer } from "./live_renderer.ts";
 import { reportError, reportResult } from "./reports.ts";
 
@@ -131,7 +131,7 @@ export function createOperations(app: App, schema: GraphQLSchema): Operations {
   }
 
   async function open(args: ValidatedSubscriptionArgs): Promise<Subscribed> {
-    const source = await createSourceEventStream(args);
+    const source = await readAgain(() => createSourceEventStream(args));
     if (!(Symbol.asyncIterator in source)) return reportResult(app, source);
     if (source instanceof LiveSubscription) return { subscription: source, renderer: new OperationRenderer(app, args) };
     return mapSourceToResponseEvent(

@@ -21,17 +21,24 @@ export function renewed<P extends Pool>(
   let current = begin(null);
 
   function begin(before: P | null): P {
+    const own = new Set<Socket>();
     let isOver = false;
     const retire = () => {
       if (isOver) return;
       isOver = true;
       current = begin(pool);
-      const ending = pool.end({ timeout: 0 }).finally(() => endings.delete(ending));
+      const ending = pool.end({ timeout: 0 }).finally(() => {
+        for (const socket of own) socket.destroy(); // one that was on its way would stay open, unused
+        endings.delete(ending);
+      });
       endings.add(ending);
     };
     const pool = open((target) => {
       if (isOver) throw Object.assign(new Error("The connection has ended"), { code: "CONNECTION_ENDED" });
-      return sockets.connect(target, retire);
+      const socket = sockets.connect(target, retire);
+      own.add(socket);
+      socket.once("close", () => own.delete(socket));
+      return socket;
     }, before);
     return pool;
   }
