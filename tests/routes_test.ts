@@ -1,13 +1,20 @@
 /** What the server answers beside the API: health, metrics, GraphiQL, and which origins may read it. */
 import { strict as assert } from "node:assert";
 import { startApp, type TestApp } from "./support/app.ts";
+import { signUpAdmin } from "./support/admins.ts";
+import { TEST_REDIS_URL } from "./support/databases.ts";
+import { eventually } from "./support/eventually.ts";
 import { HandmadeUpgrade, PROTOCOL } from "./support/sockets.ts";
+import { Wire } from "./support/wires.ts";
+
+/** What `/readyz` says of the parts that the suite runs on. */
+const PARTS = { postgres: "ready", ...TEST_REDIS_URL === null ? {} : { redis: "ready" } };
 
 const at = ({ url }: TestApp, path: string) => new URL(path, url).href;
 
 Deno.test("/healthz says that the process lives, /readyz that it can serve", async () => {
   await using app = await startApp();
-  const answers = { "/healthz": { status: "ok" }, "/readyz": { status: "ready", parts: { postgres: "ready" } } };
+  const answers = { "/healthz": { status: "ok" }, "/readyz": { status: "ready", parts: PARTS } };
   for (const [path, answer] of Object.entries(answers)) {
     const response = await fetch(at(app, path));
     assert.deepEqual([response.status, await response.json()], [200, answer], path);
@@ -22,13 +29,44 @@ Deno.test("while a node drains it lives but is not ready, until its last client 
   const drained = app.parley.server.drain();
   assert.equal(await peer.closeCode(), 1012);
   const ready = await fetch(at(app, "/readyz"));
-  assert.deepEqual([ready.status, await ready.json()], [503, { status: "draining", parts: { postgres: "ready" } }]);
+  assert.deepEqual([ready.status, await ready.json()], [503, { status: "draining", parts: PARTS }]);
   const alive = await fetch(at(app, "/healthz"));
   assert.deepEqual([alive.status, await alive.json()], [200, { status: "ok" }]);
   using late = await HandmadeUpgrade.send(app, { "Sec-WebSocket-Protocol": PROTOCOL });
   assert.equal(late.status, 503, "so that a load balancer opens the socket on another node");
   peer.hangUp();
   await drained;
+});
+
+Deno.test({
+  name: "while Redis is away a node is degraded, but ready: it serves, only a little later what others did",
+  ignore: TEST_REDIS_URL === null,
+  async fn() {
+    const redis = new URL(TEST_REDIS_URL ?? "");
+    await using wire = await Wire.to(Number(redis.port || 6379));
+    redis.hostname = "127.0.0.1";
+    redis.port = new URL(wire.url).port;
+    await using app = await startApp({ REDIS_URL: redis.href });
+    const admin = await signUpAdmin(app);
+    const look = async () => {
+      const response = await fetch(at(app, "/readyz"));
+      const document = "{ serverStatus { status checks { name status } } }";
+      return [response.status, await response.json(), (await app.run(document, {}, admin)).serverStatus];
+    };
+    const answer = (redis: "ready" | "degraded") => {
+      const [all, part] = redis === "ready" ? ["OK", "OK"] : ["DEGRADED", "DEGRADED"];
+      const checks = [{ name: "postgres", status: "OK" }, { name: "redis", status: part }];
+      return [200, { status: redis, parts: { postgres: "ready", redis } }, { status: all, checks }];
+    };
+    assert.deepEqual(await look(), answer("ready"));
+    wire.isRefusing = true;
+    wire.cut();
+    await eventually("Redis is away", () => !app.app.bus.isHealthy);
+    assert.deepEqual(await look(), answer("degraded"));
+    wire.isRefusing = false;
+    await eventually("Redis is back", () => app.app.bus.isHealthy);
+    assert.deepEqual(await look(), answer("ready"));
+  },
 });
 
 Deno.test("/metrics speaks the Prometheus text format and counts what happens", async () => {

@@ -5,6 +5,8 @@ import { Wire } from "./wires.ts";
 
 export interface WiredApp extends TestApp {
   readonly wire: Wire;
+  /** Of the database itself. */
+  readonly port: number;
   /** A node on the same database that is not on the wire. */
   startNeighbour(): Promise<TestApp>;
   /** Kills every connection of servers to the database, as an operator or a failing server does. */
@@ -27,7 +29,8 @@ async function startWired(): Promise<WiredApp> {
   await using stack = new AsyncDisposableStack();
   const { config } = stack.use(await createTestDatabase());
   const url = config.DATABASE_URL ?? "";
-  const wire = stack.use(await Wire.to(Number(new URL(url).port || 5432)));
+  const port = Number(new URL(url).port || 5432);
+  const wire = stack.use(await Wire.to(port));
   const wired = new URL(url);
   wired.hostname = "127.0.0.1";
   wired.port = new URL(wire.url).port;
@@ -36,6 +39,7 @@ async function startWired(): Promise<WiredApp> {
   return {
     ...app,
     wire,
+    port,
     startNeighbour: () => startApp({ ...config }),
     killBackends: () =>
       withSql({ url }, async (sql) => {
