@@ -6,6 +6,7 @@ import { listMigrations, migrate } from "../src/platform/migrate.ts";
 import { openSql, type Sql } from "../src/platform/sql.ts";
 import { startApp, testConfig } from "./support/app.ts";
 import { createTestDatabase, TEST_DATABASE_URL } from "./support/databases.ts";
+import { eventually } from "./support/eventually.ts";
 
 const SERVERS = 4;
 
@@ -47,6 +48,34 @@ Deno.test({
   },
 });
 
+Deno.test({
+  name: "a migration waits as long as it must for the server that is at it: the limits of statements are not for it",
+  ignore: TEST_DATABASE_URL === null,
+  async fn() {
+    await using database = await createEmptyDatabase(TEST_DATABASE_URL ?? "");
+    const url = database.config.DATABASE_URL;
+    const open = (statementMs: number) => openSql({ url }, { onStatement: () => {}, poolSize: 1, statementMs });
+    const [busy, waiting] = [open(0), open(200)];
+    await using stack = new AsyncDisposableStack();
+    for (const sql of [busy, waiting]) stack.defer(() => sql.end());
+    await busy`select pg_advisory_lock(7265010)`;
+    const migrated = migrate(waiting);
+    await eventually("the migration has waited for longer than a statement may take", async () => {
+      const [{ isLate }] = await busy<[{ isLate: boolean }]>`
+        select exists (
+          select
+          from pg_stat_activity
+          where datname = current_database()
+            and wait_event = 'advisory'
+            and now() - query_start > interval '500 ms'
+        ) as is_late`;
+      return isLate;
+    });
+    await busy`select pg_advisory_unlock(7265010)`;
+    assert.equal((await migrated).length, (await listMigrations()).length);
+  },
+});
+
 interface EmptyDatabase extends AsyncDisposable {
   readonly config: { readonly DATABASE_URL: string; readonly JWT_SECRET: string };
 }
@@ -54,7 +83,7 @@ interface EmptyDatabase extends AsyncDisposable {
 async function createEmptyDatabase(server: string): Promise<EmptyDatabase> {
   const name = `parley_${crypto.randomUUID().replaceAll("-", "")}`;
   const asAdmin = async (act: (sql: Sql) => Promise<unknown>) => {
-    const sql = openSql({ url: server }, { onStatement: () => {}, poolSize: 1 });
+    const sql = openSql({ url: server }, { onStatement: () => {}, poolSize: 1, statementMs: 0 });
     await act(sql).finally(() => sql.end());
   };
   await asAdmin((sql) => sql.unsafe(`create database ${name}`));

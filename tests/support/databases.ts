@@ -56,7 +56,7 @@ async function createOnServer(url: string): Promise<TestDatabase> {
 
 /** Does something on a connection of its own. */
 export async function withSql<T>(address: DatabaseAddress, act: (sql: Sql) => Promise<T>): Promise<T> {
-  const sql = openSql(address, { onStatement: () => {}, poolSize: 1 });
+  const sql = openSql(address, { onStatement: () => {}, poolSize: 1, statementMs: 0 });
   try {
     return await act(sql);
   } finally {
