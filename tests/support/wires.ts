@@ -9,7 +9,7 @@ export class Wire implements AsyncDisposable {
   readonly #ends = new Map<Socket, Socket>();
   #isStalled = false;
 
-  private constructor(private readonly server: Server, private port: number) {}
+  private constructor(private readonly server: Server, private target: number) {}
 
   /** A wire to the port of this machine. */
   static async to(port: number): Promise<Wire> {
@@ -22,11 +22,11 @@ export class Wire implements AsyncDisposable {
   }
 
   get url(): string {
-    return `http://127.0.0.1:${this.#ownPort}/graphql`;
+    return `http://127.0.0.1:${this.port}/graphql`;
   }
 
   get socketUrl(): string {
-    return `ws://127.0.0.1:${this.#ownPort}/graphql`;
+    return `ws://127.0.0.1:${this.port}/graphql`;
   }
 
   /** Connections that are open now. */
@@ -36,7 +36,7 @@ export class Wire implements AsyncDisposable {
 
   /** New connections go to this port; those that are open stay where they are. */
   leadTo(port: number): void {
-    this.port = port;
+    this.target = port;
   }
 
   /** Cuts the connections that are open now, all or those that are chosen; new ones work. */
@@ -68,14 +68,15 @@ export class Wire implements AsyncDisposable {
     await closed;
   }
 
-  get #ownPort(): number {
+  /** Where clients connect. */
+  get port(): number {
     return (this.server.address() as AddressInfo).port;
   }
 
   #join(client: Socket): void {
     client.on("error", () => {}); // `close` follows
     if (this.isRefusing) return void client.resetAndDestroy();
-    const server = connect(this.port, "127.0.0.1");
+    const server = connect(this.target, "127.0.0.1");
     for (const [end, other] of [[client, server], [server, client]] as const) {
       this.#ends.set(end, other);
       end.setNoDelay(true);

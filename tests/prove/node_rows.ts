@@ -1,0 +1,93 @@
+/** What happens to clients when their node, or that of those whom they listen to, goes. */
+import { Chat } from "./chat.ts";
+import { pause } from "./system.ts";
+import { count, type Row, seconds } from "./verdicts.ts";
+import type { World } from "./world.ts";
+
+export const NODE_ROWS: readonly Row<World>[] = [
+  {
+    name: "sender-killed",
+    promise: "Acknowledged means stored; a retry is never a second message",
+    deed: "kill -9 of the senders' node in a burst, 3 times",
+    run: (world) => killInBurst(world, { victim: 0 }),
+  },
+  {
+    name: "subscriber-killed",
+    promise: "Every event reaches every subscriber, in order, once",
+    deed: "kill -9 of the subscribers' node in a burst, 3 times",
+    run: (world) => killInBurst(world, { victim: 1 }),
+  },
+  {
+    name: "committed-unpublished",
+    promise: "What was committed arrives though nobody heard of it",
+    deed: "kills between commit and publish: 5 in a burst, and 50 × 4 events committed behind the nodes' back",
+    run: commitUnpublished,
+  },
+  {
+    name: "frozen-loop",
+    promise: "A node that stands still for a while harms nobody for longer",
+    deed: "SIGSTOP of the subscribers' node for 5 s in a burst",
+    run: freezeLoop,
+  },
+];
+
+const KILLS = 3;
+
+async function killInBurst(world: World, { victim }: { readonly victim: 0 | 1 }) {
+  const [a, b] = world.nodes;
+  using chat = await Chat.open(world, { people: 20 });
+  await chat.follow(20, { on: b });
+  const burst = chat.burst({ senders: 20, each: 60, on: a });
+  for (let kill = 0; kill < KILLS; kill++) {
+    await pause(200 + world.random() * 500);
+    await world.nodes[victim].kill();
+    await world.nodes[victim].start();
+  }
+  await burst;
+  return await chat.verdict(`${KILLS} kills`);
+}
+
+async function commitUnpublished(world: World) {
+  const [a, b] = world.nodes;
+  using chat = await Chat.open(world, { people: 20 });
+  await chat.follow(10, { on: a });
+  await chat.follow(10, { on: b });
+  const burst = chat.burst({ senders: 20, each: 60, on: a });
+  const kills = (async () => {
+    for (let kill = 0; kill < 5; kill++) {
+      await pause(100 + world.random() * 300);
+      await a.kill();
+      await a.start();
+    }
+  })();
+  for (let n = 0; n < 50; n++) {
+    await chat.commitSilently(4);
+    await pause(20 + world.random() * 60);
+  }
+  await Promise.all([burst, kills]);
+  const silentMs = performance.now();
+  await chat.commitSilently(4); // the very last ones: no later hint gives them away
+  const verdict = await chat.verdict();
+  const last = Math.max(...chat.followers.map(({ journal }) => journal.applied.at(-1)?.atMs ?? 0));
+  return {
+    ...verdict,
+    figures: [...verdict.figures, `a last hint that was lost was made good in ${seconds(last - silentMs)}`],
+  };
+}
+
+async function freezeLoop(world: World) {
+  const [a, b] = world.nodes;
+  using chat = await Chat.open(world, { people: 20 });
+  const [there] = await Promise.all([chat.follow(20, { on: b }), chat.follow(10, { on: a })]);
+  const freeze = (async () => {
+    await pause(1_000);
+    b.freeze();
+    await pause(5_000);
+    b.thaw();
+    await pause(1_000);
+  })();
+  await chat.trickle({ perSecond: 100, until: freeze, on: a });
+  await freeze;
+  const verdict = await chat.verdict(chat.latency(chat.followers.slice(20)));
+  return { ...verdict, figures: [...verdict.figures, `${count(there.length)} clients waited for the thaw`] };
+}
