@@ -24,6 +24,7 @@ export class Chat implements Disposable {
   readonly followers: Follower[] = [];
   /** Message id → when it was acknowledged. */
   readonly acknowledged = new Map<string, number>();
+  readonly #mayEnd = new Set<object>();
   #silent = 0;
   #sent = 0;
 
@@ -84,29 +85,23 @@ export class Chat implements Disposable {
     else if (data) this.tally.refusals.add(data.sendMessage.errors[0].code);
   }
 
-  /** Everybody of `senders` people sends one message after the other. */
-  async burst({ senders, each, on }: { readonly senders: number; readonly each: number; readonly on: Node }) {
-    await Promise.all(Array.from({ length: senders }, async (_, index) => {
-      for (let n = 0; n < each; n++) await this.say(this.person(index), { on });
-    }));
-  }
-
-  /** Sends at this pace, whether answers come or not, until `until` has settled and all are acknowledged. */
-  async trickle({ perSecond, until, on }: {
-    readonly perSecond: number;
-    readonly until: Promise<unknown>;
-    readonly on: Node | readonly Node[];
-  }): Promise<void> {
+  /** Sends at this pace, whether answers come or not, while `act` runs; returns when all is acknowledged. */
+  async trickleDuring(
+    { perSecond, on }: { readonly perSecond: number; readonly on: Node | readonly Node[] },
+    act: () => Promise<unknown>,
+  ): Promise<void> {
     const nodes = [on].flat() as readonly Node[];
-    const pending: Promise<void>[] = [];
     let isOver = false;
-    until.finally(() => isOver = true).catch(() => {}); // its caller hears of it
-    const startMs = performance.now();
-    for (let n = 0; !isOver; n++) {
-      pending.push(this.say(this.person(n), { on: nodes[n % nodes.length] as Node }));
-      await pause(Math.max(0, startMs + (n + 1) * 1000 / perSecond - performance.now()));
-    }
-    await Promise.all(pending);
+    const send = async () => {
+      const pending: Promise<void>[] = [];
+      const startMs = performance.now();
+      for (let n = 0; !isOver; n++) {
+        pending.push(this.say(this.person(n), { on: nodes[n % nodes.length] as Node }));
+        await pause(Math.max(0, startMs + (n + 1) * 1000 / perSecond - performance.now()));
+      }
+      await Promise.all(pending);
+    };
+    await Promise.all([send(), act().finally(() => isOver = true)]);
   }
 
   /** Commits messages of which no node hears. */
@@ -170,8 +165,6 @@ export class Chat implements Disposable {
   expectEnd(followers: readonly Follower[]): void {
     for (const { ended } of followers) if (ended) this.#mayEnd.add(ended);
   }
-
-  readonly #mayEnd = new Set<object>();
 
   /** How long after its acknowledgement each message reached these followers: median, 99th percentile, longest. */
   latency(followers: readonly Follower[] = this.followers): string {

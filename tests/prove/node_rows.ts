@@ -1,5 +1,6 @@
 /** What happens to clients when their node, or that of those whom they listen to, goes. */
 import { Chat } from "./chat.ts";
+import type { Node } from "./nodes.ts";
 import { pause } from "./system.ts";
 import { count, type Row, seconds } from "./verdicts.ts";
 import type { World } from "./world.ts";
@@ -37,14 +38,19 @@ async function killInBurst(world: World, { victim }: { readonly victim: 0 | 1 })
   const [a, b] = world.nodes;
   using chat = await Chat.open(world, { people: 20 });
   await chat.follow(20, { on: b });
-  const burst = chat.burst({ senders: 20, each: 60, on: a });
-  for (let kill = 0; kill < KILLS; kill++) {
-    await pause(200 + world.random() * 500);
-    await world.nodes[victim].kill();
-    await world.nodes[victim].start();
-  }
-  await burst;
+  await chat.trickleDuring(
+    { perSecond: 300, on: a },
+    () => killRepeatedly(world, world.nodes[victim], { kills: KILLS }),
+  );
   return await chat.verdict(`${KILLS} kills`);
+}
+
+async function killRepeatedly({ random }: World, node: Node, { kills }: { readonly kills: number }): Promise<void> {
+  for (let kill = 0; kill < kills; kill++) {
+    await pause(200 + random() * 500);
+    await node.kill();
+    await node.start();
+  }
 }
 
 async function commitUnpublished(world: World) {
@@ -52,19 +58,16 @@ async function commitUnpublished(world: World) {
   using chat = await Chat.open(world, { people: 20 });
   await chat.follow(10, { on: a });
   await chat.follow(10, { on: b });
-  const burst = chat.burst({ senders: 20, each: 60, on: a });
-  const kills = (async () => {
-    for (let kill = 0; kill < 5; kill++) {
-      await pause(100 + world.random() * 300);
-      await a.kill();
-      await a.start();
+  const commits = async () => {
+    for (let n = 0; n < 50; n++) {
+      await chat.commitSilently(4);
+      await pause(20 + world.random() * 60);
     }
-  })();
-  for (let n = 0; n < 50; n++) {
-    await chat.commitSilently(4);
-    await pause(20 + world.random() * 60);
-  }
-  await Promise.all([burst, kills]);
+  };
+  await chat.trickleDuring(
+    { perSecond: 300, on: a },
+    () => Promise.all([killRepeatedly(world, a, { kills: 5 }), commits()]),
+  );
   const silentMs = performance.now();
   await chat.commitSilently(4); // the very last ones: no later hint gives them away
   const verdict = await chat.verdict();
@@ -79,15 +82,13 @@ async function freezeLoop(world: World) {
   const [a, b] = world.nodes;
   using chat = await Chat.open(world, { people: 20 });
   const [there] = await Promise.all([chat.follow(20, { on: b }), chat.follow(10, { on: a })]);
-  const freeze = (async () => {
+  await chat.trickleDuring({ perSecond: 100, on: a }, async () => {
     await pause(1_000);
     b.freeze();
     await pause(5_000);
     b.thaw();
     await pause(1_000);
-  })();
-  await chat.trickle({ perSecond: 100, until: freeze, on: a });
-  await freeze;
+  });
   const verdict = await chat.verdict(chat.latency(chat.followers.slice(20)));
   return { ...verdict, figures: [...verdict.figures, `${count(there.length)} clients waited for the thaw`] };
 }

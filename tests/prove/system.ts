@@ -18,8 +18,15 @@ export async function becomes(
   return await isTrue();
 }
 
-export function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
+/** Settles after that time, or when the signal comes, whichever is first. */
+export function pause(ms: number, signal?: AbortSignal): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, ms);
+  signal?.addEventListener("abort", () => {
+    clearTimeout(timer);
+    resolve();
+  });
+  return promise;
 }
 
 /** Runs a command to its end and returns what it printed. Fails with what it complained of. */

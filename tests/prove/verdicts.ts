@@ -30,8 +30,8 @@ export function isBad({ outcome }: Result): boolean {
   return outcome === "FAIL" || outcome === "CONTROL DOES NOT FAIL";
 }
 
-export function judge({ promise, deed }: Row<never>, { figures, problems }: Verdict): Result {
-  const said = problems.length === 0 ? figures : [...problems.map((problem) => problem.toUpperCase()), ...figures];
+export function judge({ promise, deed }: Pick<Result, "promise" | "deed">, { figures, problems }: Verdict): Result {
+  const said = problems.length === 0 ? figures : [`**${problems.join("; ")}**`, ...figures];
   return { promise, deed, figures: said.join("; "), outcome: problems.length === 0 ? "pass" : "FAIL" };
 }
 
