@@ -1,7 +1,13 @@
 /** `deno task prove [part of a row's name …]`: breaks things on purpose and checks that the promises hold. Two nodes run as
  * processes on a Postgres and a Redis of their own (PROVE_DATABASE_URL and PROVE_REDIS_URL use others, which are left in
  * peace: rows that would harm them are skipped). PROVE_SEED repeats the chance of a run. */
+import { CLIENT_ROWS } from "./prove/client_rows.ts";
+import { CROWD_ROWS } from "./prove/crowd_rows.ts";
 import { NODE_ROWS } from "./prove/node_rows.ts";
+import { POSTGRES_ROWS } from "./prove/postgres_rows.ts";
+import { PRESENCE_ROWS } from "./prove/presence_rows.ts";
+import { REDIS_ROWS } from "./prove/redis_rows.ts";
+import { REMOVAL_ROWS } from "./prove/removal_rows.ts";
 import { pause } from "./prove/system.ts";
 import { formatTable, isBad, judge, type Result, type Row, seconds } from "./prove/verdicts.ts";
 import { World } from "./prove/world.ts";
@@ -9,7 +15,15 @@ import { World } from "./prove/world.ts";
 /** A row that takes longer has failed, whatever it waits for. */
 const ROW_MS_MAX = 120_000;
 
-const ROWS: readonly Row<World>[] = [...NODE_ROWS];
+const ROWS: readonly Row<World>[] = [
+  ...NODE_ROWS,
+  ...REDIS_ROWS,
+  ...POSTGRES_ROWS,
+  ...CLIENT_ROWS,
+  ...CROWD_ROWS,
+  ...REMOVAL_ROWS,
+  ...PRESENCE_ROWS,
+];
 
 const seed = Number(Deno.env.get("PROVE_SEED") || crypto.getRandomValues(new Uint32Array(1))[0]);
 print(`Seed: ${seed} (PROVE_SEED=${seed} repeats it)`);

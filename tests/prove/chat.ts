@@ -72,22 +72,29 @@ export class Chat implements Disposable {
   /** Sends one message, with the same id until it is acknowledged. */
   async say(
     as: Person,
-    { on, signal }: { readonly on: Node; readonly signal?: AbortSignal | undefined },
+    { on, text = "Message" }: { readonly on: Node; readonly text?: string | undefined },
   ): Promise<void> {
     const input = {
       roomId: this.room.id,
-      content: `Message ${++this.#sent}`,
+      content: `${text} ${++this.#sent}`,
       clientMessageId: crypto.randomUUID(),
     };
     const attempt = { wires: this.world.wiresFrom(on), as, query: SEND, variables: { input } };
-    const data: Any = await persist(this.tally, attempt, signal);
+    const data: Any = await persist(this.tally, attempt);
     if (data?.sendMessage.message) this.acknowledged.set(data.sendMessage.message.id, performance.now());
     else if (data) this.tally.refusals.add(data.sendMessage.errors[0].code);
   }
 
   /** Sends at this pace, whether answers come or not, while `act` runs; returns when all is acknowledged. */
   async trickleDuring(
-    { perSecond, on }: { readonly perSecond: number; readonly on: Node | readonly Node[] },
+    { perSecond, on, senders = this.people.length, text }: {
+      readonly perSecond: number;
+      readonly on: Node | readonly Node[];
+      /** How many people send, from the beginning of the list. (Default: all) */
+      readonly senders?: number;
+      /** Begins every message. (Default: a short text) */
+      readonly text?: string;
+    },
     act: () => Promise<unknown>,
   ): Promise<void> {
     const nodes = [on].flat() as readonly Node[];
@@ -96,7 +103,7 @@ export class Chat implements Disposable {
       const pending: Promise<void>[] = [];
       const startMs = performance.now();
       for (let n = 0; !isOver; n++) {
-        pending.push(this.say(this.person(n), { on: nodes[n % nodes.length] as Node }));
+        pending.push(this.say(this.person(n % senders), { on: nodes[n % nodes.length] as Node, text }));
         await pause(Math.max(0, startMs + (n + 1) * 1000 / perSecond - performance.now()));
       }
       await Promise.all(pending);

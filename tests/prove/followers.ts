@@ -101,12 +101,13 @@ export class EventStreamFollower extends RequestFollower {
       variables: { roomId, after: this.journal.cursor },
     });
     this.#stream = stream;
+    if (stream.status !== 200) return stream.status === 503 ? null : `refused with ${stream.status}`;
     for await (const { data, errors } of stream.results) {
       const [{ extensions = {} } = {}] = errors ?? [];
       if (errors) return extensions.code === "UNAVAILABLE" ? null : `errors: ${JSON.stringify(errors)}`;
       this.apply(data.roomEvents);
     }
-    return null; // complete or broken: the next try tells
+    return this.isDisposed ? null : "complete"; // one that breaks throws
   }
 
   override [Symbol.dispose](): void {

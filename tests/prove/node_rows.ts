@@ -1,8 +1,9 @@
 /** What happens to clients when their node, or that of those whom they listen to, goes. */
 import { Chat } from "./chat.ts";
+import { EventStreamFollower } from "./followers.ts";
 import type { Node } from "./nodes.ts";
 import { pause } from "./system.ts";
-import { count, type Row, seconds } from "./verdicts.ts";
+import { count, type Row, seconds, type Verdict } from "./verdicts.ts";
 import type { World } from "./world.ts";
 
 export const NODE_ROWS: readonly Row<World>[] = [
@@ -30,11 +31,23 @@ export const NODE_ROWS: readonly Row<World>[] = [
     deed: "SIGSTOP of the subscribers' node for 5 s in a burst",
     run: freezeLoop,
   },
+  {
+    name: "drained",
+    promise: "A node that is told to end sends everybody away in order",
+    deed: "SIGTERM with 200 sockets, 20 SSE streams and sends in flight",
+    run: drainNode,
+  },
+  {
+    name: "rolling-restart",
+    promise: "A deployment goes unnoticed",
+    deed: "both nodes drained and started, one after the other, under load",
+    run: restartOneByOne,
+  },
 ];
 
 const KILLS = 3;
 
-async function killInBurst(world: World, { victim }: { readonly victim: 0 | 1 }) {
+async function killInBurst(world: World, { victim }: { readonly victim: 0 | 1 }): Promise<Verdict> {
   const [a, b] = world.nodes;
   using chat = await Chat.open(world, { people: 20 });
   await chat.follow(20, { on: b });
@@ -53,7 +66,7 @@ async function killRepeatedly({ random }: World, node: Node, { kills }: { readon
   }
 }
 
-async function commitUnpublished(world: World) {
+async function commitUnpublished(world: World): Promise<Verdict> {
   const [a, b] = world.nodes;
   using chat = await Chat.open(world, { people: 20 });
   await chat.follow(10, { on: a });
@@ -78,7 +91,7 @@ async function commitUnpublished(world: World) {
   };
 }
 
-async function freezeLoop(world: World) {
+async function freezeLoop(world: World): Promise<Verdict> {
   const [a, b] = world.nodes;
   using chat = await Chat.open(world, { people: 20 });
   const [there] = await Promise.all([chat.follow(20, { on: b }), chat.follow(10, { on: a })]);
@@ -91,4 +104,41 @@ async function freezeLoop(world: World) {
   });
   const verdict = await chat.verdict(chat.latency(chat.followers.slice(20)));
   return { ...verdict, figures: [...verdict.figures, `${count(there.length)} clients waited for the thaw`] };
+}
+
+async function drainNode(world: World): Promise<Verdict> {
+  const [a, b] = world.nodes;
+  using chat = await Chat.open(world, { people: 220 });
+  await chat.follow(200, { on: a });
+  await chat.follow(20, { on: a, skip: 200, kind: EventStreamFollower });
+  await chat.follow(20, { on: b });
+  let end = { code: NaN, ms: NaN };
+  await chat.trickleDuring({ perSecond: 100, on: a }, async () => {
+    await pause(1_000);
+    end = await a.drain();
+    await pause(2_000);
+  });
+  await a.start();
+  const verdict = await chat.verdict(`exit code ${end.code} after ${seconds(end.ms)}`);
+  return { ...verdict, problems: [...verdict.problems, ...complaints(end.code)] };
+}
+
+async function restartOneByOne(world: World): Promise<Verdict> {
+  using chat = await Chat.open(world, { people: 100 });
+  for (const node of world.nodes) await chat.follow(50, { on: node });
+  const codes: number[] = [];
+  await chat.trickleDuring({ perSecond: 100, on: world.nodes }, async () => {
+    for (const node of world.nodes) {
+      await pause(1_000);
+      codes.push((await node.drain()).code);
+      await node.start();
+    }
+    await pause(1_000);
+  });
+  const verdict = await chat.verdict(`exit codes ${codes.join(", ")}`);
+  return { ...verdict, problems: [...verdict.problems, ...codes.flatMap(complaints)] };
+}
+
+function complaints(code: number): string[] {
+  return code === 0 ? [] : [`exit code ${code}`];
 }

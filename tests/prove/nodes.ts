@@ -54,7 +54,7 @@ export class Node implements AsyncDisposable {
     this.process = this.create();
     this.#watch(this.process);
     const { port } = new URL((await this.process.api()).url);
-    this.wire.leadTo(Number(port));
+    this.wire.target = Number(port);
   }
 
   /** Brings it back to how it was in the beginning, whatever was done to it. */
@@ -73,7 +73,7 @@ export class Node implements AsyncDisposable {
   /** What `/metrics` says now; `NaN` for what it does not know. */
   async metrics(): Promise<(name: string) => number> {
     const text = await (await fetch(this.wire.url.replace("/graphql", "/metrics"))).text();
-    return (name) => Number(new RegExp(`^${name} (\\S+)`, "m").exec(text)?.[1]);
+    return (name) => Number(new RegExp(`^${RegExp.escape(name)} (\\S+)`, "m").exec(text)?.[1]);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -28,11 +28,10 @@ export interface Attempt {
   readonly variables: object;
 }
 
-/** Repeats the request until it is answered, and returns its data; `null` once `signal` says that it is too late. */
-export async function persist(tally: Tally, attempt: Attempt, signal?: AbortSignal): Promise<Any> {
-  for (let tries = 0; !signal?.aborted; tries++) {
-    const wire = attempt.wires[tries % attempt.wires.length];
-    if (wire === undefined) break;
+/** Repeats the request until it is answered, and returns its data. */
+export async function persist(tally: Tally, attempt: Attempt): Promise<Any> {
+  for (let tries = 0;; tries++) {
+    const wire = attempt.wires[tries % attempt.wires.length] as Wire;
     const startMs = performance.now();
     const answer = await ask(wire, attempt).catch((error) => {
       if (error.name === "TimeoutError") tally.hung++;
@@ -49,7 +48,6 @@ export async function persist(tally: Tally, attempt: Attempt, signal?: AbortSign
     else if (answer) tally.refusals.add(code ?? JSON.stringify(answer).slice(0, 200));
     await pause(Math.min(RETRY_MS * 2 ** Math.min(tries, 8), RETRY_MS_MAX));
   }
-  return null;
 }
 
 async function ask(wire: Wire, { as, query, variables }: Attempt): Promise<Any> {

@@ -9,7 +9,11 @@ export class Wire implements AsyncDisposable {
   readonly #ends = new Map<Socket, Socket>();
   #isStalled = false;
 
-  private constructor(private readonly server: Server, private target: number) {}
+  private constructor(
+    private readonly server: Server,
+    /** Port to which new connections go; those that are open stay where they are. */
+    public target: number,
+  ) {}
 
   /** A wire to the port of this machine. */
   static async to(port: number): Promise<Wire> {
@@ -32,11 +36,6 @@ export class Wire implements AsyncDisposable {
   /** Connections that are open now. */
   get connections(): number {
     return this.#ends.size / 2;
-  }
-
-  /** New connections go to this port; those that are open stay where they are. */
-  leadTo(port: number): void {
-    this.target = port;
   }
 
   /** Cuts the connections that are open now, all or those that are chosen; new ones work. */
