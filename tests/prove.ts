@@ -63,7 +63,8 @@ async function prove(row: Row<World>): Promise<Result> {
     await world.heal();
     return judge(row, { ...verdict, problems: [...verdict.problems, ...world.takeUnexpectedEnds()] });
   } catch (error) {
-    const problem = `the row broke: ${error instanceof Error ? error.stack : error}`;
+    print(`The row broke: ${error instanceof Error ? error.stack : error}`);
+    const [problem = ""] = `the row broke: ${error}`.split("\n");
     await world[Symbol.asyncDispose](); // whatever the row still does, it does to this one
     world = await openWorld();
     return judge(row, { figures: [], problems: [problem] });

@@ -6,6 +6,7 @@ export class Node implements AsyncDisposable {
   /** How processes ended that nobody had told to. */
   readonly unexpectedEnds: string[] = [];
   readonly #told = new WeakSet<ServerProcess>();
+  readonly #hasEnded = new WeakSet<ServerProcess>();
 
   private constructor(
     readonly name: string,
@@ -61,8 +62,7 @@ export class Node implements AsyncDisposable {
   async heal(): Promise<void> {
     this.wire.isRefusing = false;
     this.wire.flow();
-    const hasEnded = await Promise.race([this.process.status.then(() => true), Promise.resolve(false)]);
-    if (hasEnded) await this.start();
+    if (this.#hasEnded.has(this.process)) await this.start();
     else this.thaw();
   }
 
@@ -84,6 +84,7 @@ export class Node implements AsyncDisposable {
 
   #watch(process: ServerProcess): void {
     process.status.then(({ code, signal }) => {
+      this.#hasEnded.add(process);
       if (!this.#told.has(process)) this.unexpectedEnds.push(`node ${this.name} ended with ${signal ?? code}`);
     });
   }

@@ -24,6 +24,8 @@ export async function enlist(app: App, count: number, role: "USER" | "ADMIN" = "
     ), account as (
       insert into users (id, username, email, password_hash, display_name, role)
       select user_id, username, username || '@example.com', ${PASSWORD_HASH}, username, ${role} from person
+    ), log as (
+      insert into viewer_logs (user_id) select user_id from person
     )
     insert into sessions (id, user_id, expires_at)
     select session_id, user_id, now() + interval '1 day' from person`;
