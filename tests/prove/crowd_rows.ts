@@ -31,11 +31,14 @@ async function moveCrowd(world: World): Promise<Verdict> {
   using chats = new DisposableStack();
   const rooms: Chat[] = [];
   for (let n = 0; n < ROOMS; n++) rooms.push(chats.use(await Chat.open(world, { people: CLIENTS / ROOMS })));
-  for (const chat of rooms) await chat.follow(CLIENTS / ROOMS, { on: a });
-  await pause(3_000); // everybody has been shown online
+  const arriving = await countPresence(world, async () => {
+    for (const chat of rooms) await chat.follow(CLIENTS / ROOMS, { on: a });
+    await pause(3_000); // everybody has been shown online
+  });
   const followers = rooms.flatMap((chat) => chat.followers as SocketFollower[]);
-  let movedMs = 0;
+  let [movedMs, cpuMs] = [0, 0];
   const published = await countPresence(world, async () => {
+    const cpuBefore = await cpuOf(b);
     const startMs = performance.now();
     const settled = Promise.withResolvers<void>();
     const sending = rooms.map((chat) => chat.trickleDuring({ perSecond: 1, on: b }, () => settled.promise));
@@ -43,6 +46,7 @@ async function moveCrowd(world: World): Promise<Verdict> {
     a.wire.cut();
     await becomes(() => followers.every(({ client }) => isThere(client.connectedAtMs, startMs)), { withinMs: 60_000 });
     movedMs = Math.max(...followers.map(({ client }) => client.connectedAtMs.at(-1) ?? Infinity)) - startMs;
+    cpuMs = await cpuOf(b) - cpuBefore;
     await pause(8_000); // and not been shown offline
     settled.resolve();
     await Promise.all(sending);
@@ -56,7 +60,8 @@ async function moveCrowd(world: World): Promise<Verdict> {
     problems: [...new Set(verdicts.flatMap(({ problems }) => problems)), ...tooMany],
     figures: [
       `all ${count(followers.length)} back after ${seconds(movedMs)}`,
-      `${count(published)} presence messages in Redis`,
+      `presence messages in Redis: ${count(arriving)} when they came, ${count(published)} when they moved`,
+      `${seconds(cpuMs)} of the node's CPU`,
       ...verdicts[0]?.figures ?? [],
     ],
   };
@@ -66,12 +71,17 @@ function isThere(connectedAtMs: readonly number[], sinceMs: number): boolean {
   return (connectedAtMs.at(-1) ?? 0) > sinceMs;
 }
 
-/** Messages about presence that go through Redis meanwhile. */
+async function cpuOf(node: Node): Promise<number> {
+  return (await node.metrics())("process_cpu_seconds_total") * 1000;
+}
+
+/** Messages that go through Redis meanwhile, but for those of rooms and the echoes by which nodes know that it is there. */
 async function countPresence({ redis: server, redisPrefix }: World, act: () => Promise<void>): Promise<number> {
+  const isCounted = (channel: string) => !/^(room|ping):/.test(channel.slice(redisPrefix.length + 1));
   let messages = 0;
   await server.ask(async (redis) => {
-    redis.on("pmessage", () => messages++);
-    await redis.psubscribe(`${redisPrefix}:presence*`);
+    redis.on("pmessage", (_pattern, channel) => messages += Number(isCounted(channel)));
+    await redis.psubscribe(`${redisPrefix}:*`);
     await act();
   });
   return messages;
