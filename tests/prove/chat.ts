@@ -1,6 +1,5 @@
 /** A room in which a row happens: its people, what they send, who follows it, and what must have become of it in the end. */
-import { encodeId, findId } from "../../src/lib/ids.ts";
-import { type Any, apiAt, type Person, type TestRoom } from "../support/app.ts";
+import { type Any, type Person, type TestRoom } from "../support/app.ts";
 import { commitSilently } from "../support/rooms.ts";
 import { compare, type Logged, problemsOf, sum } from "./checker.ts";
 import { type Follower, type FollowOptions, SocketFollower } from "./followers.ts";
@@ -38,7 +37,7 @@ export class Chat implements Disposable {
   static async open(world: World, { people: size }: { readonly people: number }): Promise<Chat> {
     const people = await enlist(world.app, size);
     const [owner, ...others] = people as [Person, ...Person[]];
-    const room = await apiAt(world.nodes[0].wire.port).makeRoom(owner);
+    const room = await world.backend.makeRoom(world.app, world.nodes[0].wire, owner);
     await place(world.app, room, others);
     return new Chat(world, room, people);
   }
@@ -118,17 +117,8 @@ export class Chat implements Disposable {
   }
 
   /** The log as the database has it, after the room was made. */
-  async log(): Promise<Logged[]> {
-    const events = await this.world.app.sql<{ seq: number; kind: string; subjectId: string }[]>`
-      select seq, kind, subject_id
-      from room_events
-      where room_id = ${findId("room", this.room.id)}
-        and seq > ${numberOf(this.room.cursor)}
-      order by seq`;
-    return events.map(({ seq, kind, subjectId }) => ({
-      seq,
-      messageId: kind === "MESSAGE_SENT" ? encodeId("message", subjectId) : null,
-    }));
+  log(): Promise<Logged[]> {
+    return this.world.backend.readLog(this.world.app, this.room);
   }
 
   /** Lets everybody catch up, reads the room once more from its beginning, and judges. */
@@ -136,7 +126,7 @@ export class Chat implements Disposable {
     const healedMs = performance.now();
     const log = await this.log();
     const head = log.at(-1)?.seq ?? numberOf(this.room.cursor);
-    await this.follow(1, { on: this.world.nodes[1] }); // somebody who reads all of it now
+    if (this.world.backend.canReplay) await this.follow(1, { on: this.world.nodes[1] }); // reads all of it now
     const judged = this.followers.filter(({ ended }) => ended === null);
     await becomes(() => judged.every(({ journal }) => journal.position >= head), { withinMs: SETTLE_MS });
     const caughtUpMs = Math.max(0, ...judged.map(({ journal }) => (journal.applied.at(-1)?.atMs ?? 0) - healedMs));

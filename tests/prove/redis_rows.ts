@@ -12,14 +12,7 @@ export const REDIS_ROWS: readonly Row<World>[] = [
     promise: "Without Redis everything arrives, a little later",
     deed: "Redis stopped for 30 s while one node sends and both follow",
     harms: ["redis"],
-    run: (world) =>
-      sendDuring(world, async () => {
-        const redis = own(world.redis);
-        await redis.stop();
-        await pause(30_000);
-        await redis.start();
-        await pause(3_000);
-      }),
+    run: (world) => stopRedis(world, { forMs: 30_000 }),
   },
   {
     name: "redis-emptied",
@@ -41,13 +34,7 @@ export const REDIS_ROWS: readonly Row<World>[] = [
     name: "redis-pubsub-killed",
     promise: "What is lost between two connections to Redis is made good",
     deed: "CLIENT KILL TYPE pubsub, 20 times in 10 s",
-    run: (world) =>
-      sendDuring(world, async () => {
-        for (let kill = 0; kill < 20; kill++) {
-          await pause(250 + world.random() * 500);
-          await world.redis.ask((redis) => redis.call("CLIENT", "KILL", "TYPE", "pubsub"));
-        }
-      }),
+    run: killPubSub,
   },
   {
     name: "redis-frozen",
@@ -71,6 +58,25 @@ export const REDIS_ROWS: readonly Row<World>[] = [
     run: garbleHints,
   },
 ];
+
+export function stopRedis(world: World, { forMs }: { readonly forMs: number }): Promise<Verdict> {
+  return sendDuring(world, async () => {
+    const redis = own(world.redis);
+    await redis.stop();
+    await pause(forMs);
+    await redis.start();
+    await pause(3_000);
+  });
+}
+
+export function killPubSub(world: World): Promise<Verdict> {
+  return sendDuring(world, async () => {
+    for (let kill = 0; kill < 20; kill++) {
+      await pause(250 + world.random() * 500);
+      await world.redis.ask((redis) => redis.call("CLIENT", "KILL", "TYPE", "pubsub"));
+    }
+  });
+}
 
 /** One node sends while something happens to Redis, so that the other hears of nothing by its own doing. */
 async function sendDuring(world: World, act: () => Promise<void>): Promise<Verdict> {

@@ -79,22 +79,30 @@ const REMOVALS: readonly Removal[] = [
 /** Time after the limit in which something late would still show. */
 const WATCH_MS = 2_000;
 
-async function removeEverybody(world: World, { withinMs }: { readonly withinMs: number }): Promise<Verdict> {
+export async function removeEverybody(
+  world: World,
+  { withinMs, how }: {
+    readonly withinMs: number;
+    /** Only these ways. (Default: all) */
+    readonly how?: readonly string[];
+  },
+): Promise<Verdict> {
+  const removals = REMOVALS.filter((removal) => how?.includes(removal.how) ?? true);
   const [a, b] = world.nodes;
-  using chat = await Chat.open(world, { people: 1 + 2 * REMOVALS.length });
+  using chat = await Chat.open(world, { people: 1 + 2 * removals.length });
   const [admin] = await enlist(world.app, 1, "ADMIN") as [Person];
   const by = { owner: chat.person(0), admin, roomId: chat.room.id };
   // Whose stream is not ended is moved to the other node by nobody: both nodes must refuse.
   const followers = [
-    ...await chat.follow(REMOVALS.length, { on: b, skip: 1 }),
-    ...await chat.follow(REMOVALS.length, { on: b, skip: 1 + REMOVALS.length, kind: EventStreamFollower }),
+    ...await chat.follow(removals.length, { on: b, skip: 1 }),
+    ...await chat.follow(removals.length, { on: b, skip: 1 + removals.length, kind: EventStreamFollower }),
   ];
   const findings: Finding[] = [];
   await chat.trickleDuring({ perSecond: 50, on: a, senders: 1 }, async () => {
     await pause(500);
     findings.push(
       ...await Promise.all(followers.map(async (follower, index) => {
-        const removal = REMOVALS[index % REMOVALS.length] as Removal;
+        const removal = removals[index % removals.length] as Removal;
         await removal.act(apiAt(a.wire.port), follower.person, by);
         const ackMs = performance.now();
         await pause(withinMs);
@@ -108,7 +116,7 @@ async function removeEverybody(world: World, { withinMs }: { readonly withinMs: 
   const verdict = await chat.verdict();
   return {
     problems: [...verdict.problems, ...findings.flatMap((finding) => problemsOf(finding, withinMs))],
-    figures: [...verdict.figures, ...REMOVALS.map(({ how }) => `${how}: ${describe(how, findings)}`)],
+    figures: [...verdict.figures, ...removals.map(({ how }) => `${how}: ${describe(how, findings)}`)],
   };
 }
 

@@ -35,6 +35,20 @@ export function judge({ promise, deed }: Pick<Result, "promise" | "deed">, { fig
   return { promise, deed, figures: said.join("; "), outcome: problems.length === 0 ? "pass" : "FAIL" };
 }
 
+/** The other way round: a control that does not show the fault would mean that the row finds nothing. */
+export function judgeControl(
+  { promise, deed, mustShow }: Pick<Result, "promise" | "deed"> & { readonly mustShow: RegExp },
+  { figures, problems }: Verdict,
+): Result {
+  const fails = problems.some((problem) => mustShow.test(problem));
+  return {
+    promise,
+    deed,
+    figures: [...problems, ...figures].join("; "),
+    outcome: fails ? "control fails as it should" : "CONTROL DOES NOT FAIL",
+  };
+}
+
 /** As Markdown, to be pasted where it is needed. */
 export function formatTable(results: readonly Result[]): string {
   const rows = results.map(({ promise, deed, figures, outcome }) => [promise, deed, figures, outcome]);

@@ -3,6 +3,7 @@ import { type App, createApp } from "../../src/app.ts";
 import { testConfig } from "../support/app.ts";
 import { seededRandom } from "../support/random.ts";
 import type { Wire } from "../support/wires.ts";
+import { type Backend, PARLEY } from "./backends.ts";
 import { Node } from "./nodes.ts";
 import { openPostgres, type Postgres } from "./postgres_server.ts";
 import { openRedis, type RedisServer } from "./redis_server.ts";
@@ -13,12 +14,15 @@ export interface WorldOptions {
   /** Servers to use and leave in peace. (Default: own ones) */
   readonly databaseUrl?: string | undefined;
   readonly redisUrl?: string | undefined;
+  /** What runs on the nodes. (Default: Parley) */
+  readonly backend?: Backend;
 }
 
 const JWT_SECRET = "a secret for proofs, 32 bytes or more";
 
 export class World implements AsyncDisposable {
   private constructor(
+    readonly backend: Backend,
     /** Chance, the same in every run with the same seed; what the machine does meanwhile is not. */
     readonly random: () => number,
     readonly postgres: Postgres,
@@ -31,7 +35,7 @@ export class World implements AsyncDisposable {
     private readonly resources: AsyncDisposable,
   ) {}
 
-  static async open({ seed, databaseUrl, redisUrl }: WorldOptions): Promise<World> {
+  static async open({ seed, databaseUrl, redisUrl, backend = PARLEY }: WorldOptions): Promise<World> {
     await using stack = new AsyncDisposableStack();
     const postgres = stack.use(await openPostgres(databaseUrl));
     const redis = stack.use(await openRedis(redisUrl));
@@ -56,8 +60,10 @@ export class World implements AsyncDisposable {
       MAX_CONNECTIONS_PER_ADDRESS: "100000",
       DRAIN_SECONDS: "10",
     };
-    const nodes = [stack.use(await Node.start("A", env)), stack.use(await Node.start("B", env))] as const;
-    return new World(seededRandom(seed), postgres, redis, redisPrefix, app, nodes, stack.move());
+    await backend.prepare(app);
+    const start = async (name: string) => stack.use(await Node.start(name, env, backend.main));
+    const nodes = [await start("A"), await start("B")] as const;
+    return new World(backend, seededRandom(seed), postgres, redis, redisPrefix, app, nodes, stack.move());
   }
 
   /** Both wires, this node's first. */
