@@ -37,6 +37,16 @@ const ROWS = [
   ...CROWD_ROWS,
 ];
 
+/** What runs now, and has to end with this process: Postgres would outlive it. */
+let world: World | null = null;
+Deno.addSignalListener("SIGINT", interrupt);
+Deno.addSignalListener("SIGTERM", interrupt);
+addEventListener("unhandledrejection", (event) => {
+  event.preventDefault();
+  print(`The harness broke: ${event.reason?.stack ?? event.reason}`);
+  interrupt();
+});
+
 const seed = Number(Deno.env.get("PROVE_SEED") || crypto.getRandomValues(new Uint32Array(1))[0]);
 const startMs = performance.now();
 print(`Seed: ${seed} (PROVE_SEED=${seed} repeats it)`);
@@ -64,7 +74,6 @@ async function proveAll<R extends Row<World>>(
   judgeRow: (row: R, verdict: Verdict) => Result,
 ): Promise<Result[]> {
   const done: Result[] = [];
-  let world: World | null = null;
   try {
     for (const row of rows) {
       world ??= await openWorld(backend);
@@ -73,12 +82,10 @@ async function proveAll<R extends Row<World>>(
       const result = verdict === "skipped" ? skip(row) : judgeRow(row, verdict);
       done.push(result);
       print(`${result.outcome.padEnd(7)} ${row.name}, ${seconds(performance.now() - rowMs)}: ${result.figures}`);
-      if (verdict === "skipped" || !verdict.isBroken) continue;
-      await world[Symbol.asyncDispose](); // whatever the row still does, it does to this one
-      world = null;
+      if (verdict !== "skipped" && verdict.isBroken) await leaveWorld(); // whatever the row still does, it does to this one
     }
   } finally {
-    await world?.[Symbol.asyncDispose]();
+    await leaveWorld();
   }
   return done;
 }
@@ -90,6 +97,17 @@ function openWorld(backend: Backend): Promise<World> {
     databaseUrl: Deno.env.get("PROVE_DATABASE_URL") || undefined,
     redisUrl: Deno.env.get("PROVE_REDIS_URL") || undefined,
   });
+}
+
+async function leaveWorld(): Promise<void> {
+  const left = world;
+  world = null;
+  await left?.[Symbol.asyncDispose]();
+}
+
+async function interrupt(): Promise<never> {
+  await leaveWorld().catch((error) => print(`Left behind: ${error}`));
+  Deno.exit(130);
 }
 
 /** The row's verdict; one that breaks or does not end has failed. */

@@ -1,7 +1,7 @@
 /** A small client of `graphql-transport-ws` with one subscription: cheap enough for thousands. It comes back by itself,
  * with jittered back-off, to whichever node takes it, and never gives up unless it is told to. */
-import { type Any } from "../support/app.ts";
-import { type Wire } from "../support/wires.ts";
+import type { Any } from "../support/app.ts";
+import type { Wire } from "../support/wires.ts";
 
 /** A server that does not acknowledge within this time is left alone for a while. */
 const CONNECT_MS_MAX = 10_000;
@@ -42,13 +42,8 @@ export class LiveClient implements Disposable {
     this.#connect();
   }
 
-  get isOpen(): boolean {
-    return this.#socket?.readyState === WebSocket.OPEN;
-  }
-
-  /** Leaves as a reloaded tab does, and comes back after a while to the node that was chosen last, or to another one. */
-  reload({ afterMs, toOther = false }: { readonly afterMs: number; readonly toOther?: boolean }): void {
-    if (toOther) this.#wire++;
+  /** Leaves as a reloaded tab does, and comes back after a while to the same node. */
+  reload({ afterMs }: { readonly afterMs: number }): void {
     this.#leave();
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#connect(), afterMs);

@@ -19,7 +19,7 @@ export const POSTGRES_ROWS: readonly Row<World>[] = [
           await own(world.postgres).crash();
         }
         await pause(1_000);
-        return "3 crashes";
+        return ["3 crashes"];
       }),
   },
   {
@@ -41,22 +41,22 @@ export const POSTGRES_ROWS: readonly Row<World>[] = [
         await pause(15_000);
         await postgres.thaw();
         await pause(2_000);
-        return "every request was answered";
+        return [];
       }),
   },
 ];
 
 /** Both nodes send and follow while something happens to Postgres. */
-async function sendDuring(world: World, act: () => Promise<string>): Promise<Verdict> {
+async function sendDuring(world: World, act: () => Promise<readonly string[]>): Promise<Verdict> {
   const [a, b] = world.nodes;
   using chat = await Chat.open(world, { people: 20 });
   await Promise.all([chat.follow(10, { on: a }), chat.follow(10, { on: b })]);
-  let done = "";
-  await chat.trickleDuring({ perSecond: 100, on: [a, b] }, async () => done = await act());
-  return await chat.verdict(done);
+  const figures: string[] = [];
+  await chat.trickleDuring({ perSecond: 100, on: [a, b] }, async () => figures.push(...await act()));
+  return await chat.verdict(...figures);
 }
 
-async function terminateBackends({ postgres }: World): Promise<string> {
+async function terminateBackends({ postgres }: World): Promise<string[]> {
   let terminated = 0;
   await withSql({ url: postgres.url }, async (sql) => {
     for (let time = 0; time < 15; time++) {
@@ -69,7 +69,7 @@ async function terminateBackends({ postgres }: World): Promise<string> {
       terminated += killed;
     }
   });
-  return `${count(terminated)} connections terminated`;
+  return [`${count(terminated)} connections terminated`];
 }
 
 function own({ control }: Postgres): PostgresControl {

@@ -34,6 +34,7 @@ export const REDIS_ROWS: readonly Row<World>[] = [
     name: "redis-pubsub-killed",
     promise: "What is lost between two connections to Redis is made good",
     deed: "CLIENT KILL TYPE pubsub, 20 times in 10 s",
+    harms: ["redis"],
     run: killPubSub,
   },
   {

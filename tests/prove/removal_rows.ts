@@ -92,7 +92,6 @@ export async function removeEverybody(
   using chat = await Chat.open(world, { people: 1 + 2 * removals.length });
   const [admin] = await enlist(world.app, 1, "ADMIN") as [Person];
   const by = { owner: chat.person(0), admin, roomId: chat.room.id };
-  // Whose stream is not ended is moved to the other node by nobody: both nodes must refuse.
   const followers = [
     ...await chat.follow(removals.length, { on: b, skip: 1 }),
     ...await chat.follow(removals.length, { on: b, skip: 1 + removals.length, kind: EventStreamFollower }),

@@ -10,7 +10,6 @@ const RETRY_MS_MAX = 1_000;
 
 /** What came of all requests of a row. */
 export class Tally {
-  acknowledged = 0;
   unavailable = 0;
   /** The connection broke, or nobody listened. */
   broken = 0;
@@ -39,10 +38,7 @@ export async function persist(tally: Tally, attempt: Attempt): Promise<Any> {
       return null;
     });
     tally.slowestMs = Math.max(tally.slowestMs, performance.now() - startMs);
-    if (answer?.data && !answer.errors) {
-      tally.acknowledged++;
-      return answer.data;
-    }
+    if (answer?.data && !answer.errors) return answer.data;
     const code = answer?.errors?.[0]?.extensions?.code;
     if (code === "UNAVAILABLE") tally.unavailable++;
     else if (answer) tally.refusals.add(code ?? JSON.stringify(answer).slice(0, 200));

@@ -33,11 +33,6 @@ export class Wire implements AsyncDisposable {
     return `ws://127.0.0.1:${this.port}/graphql`;
   }
 
-  /** Connections that are open now. */
-  get connections(): number {
-    return this.#ends.size / 2;
-  }
-
   /** Cuts the connections that are open now, all or those that are chosen; new ones work. */
   cut(isChosen: () => boolean = () => true): void {
     for (const [end, other] of this.#ends) {
