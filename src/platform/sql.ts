@@ -7,6 +7,9 @@ export type Fragment = postgres.PendingQuery<postgres.Row[]>;
 
 /** Connections of one node to Postgres. More only queue in the server: writes of a room take turns anyway. */
 const POOL_SIZE = 10;
+/** Seconds between tries to connect. The default of postgres.js grows with the failures of all connections together, so that
+ * a crash of Postgres was followed by up to 20 s in which nobody tried. */
+const RECONNECT_SECONDS = 0.25;
 
 export type DatabaseAddress = { readonly url: string } | { readonly socketPath: string };
 
@@ -36,6 +39,7 @@ function connect(address: DatabaseAddress, options: SqlOptions): Sql {
     return postgres(address.url, {
       ...shared,
       max: options.poolSize ?? POOL_SIZE,
+      backoff: () => RECONNECT_SECONDS * (0.5 + Math.random()),
       connection: { application_name: "parley" },
     });
   }
