@@ -41,11 +41,14 @@ const ROWS = [
 let world: World | null = null;
 Deno.addSignalListener("SIGINT", interrupt);
 Deno.addSignalListener("SIGTERM", interrupt);
-addEventListener("unhandledrejection", (event) => {
-  event.preventDefault();
-  print(`The harness broke: ${event.reason?.stack ?? event.reason}`);
-  interrupt();
-});
+for (const kind of ["error", "unhandledrejection"]) {
+  addEventListener(kind, (event) => {
+    event.preventDefault();
+    const { error, reason } = event as Partial<ErrorEvent & PromiseRejectionEvent>;
+    print(`The harness broke: ${(error ?? reason)?.stack ?? error ?? reason}`);
+    interrupt();
+  });
+}
 
 const seed = Number(Deno.env.get("PROVE_SEED") || crypto.getRandomValues(new Uint32Array(1))[0]);
 const startMs = performance.now();

@@ -11,6 +11,8 @@ export class Wire implements AsyncDisposable {
 
   private constructor(
     private readonly server: Server,
+    /** Where clients connect, also after its end. */
+    readonly port: number,
     /** Port to which new connections go; those that are open stay where they are. */
     public target: number,
   ) {}
@@ -18,10 +20,10 @@ export class Wire implements AsyncDisposable {
   /** A wire to the port of this machine. */
   static async to(port: number): Promise<Wire> {
     const server = createServer();
-    const wire = new Wire(server, port);
-    server.on("connection", (client) => wire.#join(client));
     server.listen({ port: 0, host: "127.0.0.1", backlog: 4096 });
     await once(server, "listening");
+    const wire = new Wire(server, (server.address() as AddressInfo).port, port);
+    server.on("connection", (client) => wire.#join(client));
     return wire;
   }
 
@@ -60,11 +62,6 @@ export class Wire implements AsyncDisposable {
     this.server.close();
     this.cut();
     await closed;
-  }
-
-  /** Where clients connect. */
-  get port(): number {
-    return (this.server.address() as AddressInfo).port;
   }
 
   #join(client: Socket): void {
