@@ -1,6 +1,7 @@
 /** How soon nothing more comes to those who may no longer see it: done on one node, their streams on the other. */
 import { done } from "../support/mutations.ts";
 import { type Any, type Api, apiAt, type Person } from "../support/app.ts";
+import { POLL } from "../support/polls.ts";
 import { Chat } from "./chat.ts";
 import { EventStreamFollower, type Follower, SocketFollower } from "./followers.ts";
 import { enlist } from "./people.ts";
@@ -105,7 +106,7 @@ export async function removeEverybody(
         await removal.act(apiAt(a.wire.port), follower.person, by);
         const ackMs = performance.now();
         await pause(withinMs);
-        const isRefused = !removal.endsSession || await refuses(b.wire.url, follower.person);
+        const isRefused = await refuses(b.wire.url, { removal, person: follower.person, roomId: chat.room.id });
         await pause(WATCH_MS);
         return { removal, follower, lateMs: (follower.journal.applied.at(-1)?.atMs ?? 0) - ackMs, isRefused };
       })),
@@ -124,7 +125,7 @@ interface Finding {
   readonly follower: Follower;
   /** How long after the acknowledgement the last event came; negative: before it. */
   readonly lateMs: number;
-  /** The token opens nothing any more. */
+  /** The other node opens nothing any more: to the token, or of the room. */
   readonly isRefused: boolean;
 }
 
@@ -133,7 +134,7 @@ function problemsOf({ removal: { how }, follower, lateMs, isRefused }: Finding, 
   return [
     ...lateMs > withinMs ? [`${how}, ${carrier}: an event came ${milliseconds(lateMs)} after`] : [],
     ...follower.ended === null ? [`${how}, ${carrier}: the stream goes on`] : [],
-    ...isRefused ? [] : [`${how}: the token is still believed`],
+    ...isRefused ? [] : [`${how}: the other node still lets them in`],
   ];
 }
 
@@ -142,12 +143,15 @@ function describe(how: string, findings: readonly Finding[]): string {
   return `last event ${milliseconds(Math.max(0, ...late))} after`;
 }
 
-async function refuses(url: string, { token }: Person): Promise<boolean> {
+async function refuses(
+  url: string,
+  { removal, person, roomId }: { readonly removal: Removal; readonly person: Person; readonly roomId: string },
+): Promise<boolean> {
   const response = await fetch(url, {
     method: "POST",
-    headers: { "content-type": "application/json", authorization: `Bearer ${token}` },
-    body: JSON.stringify({ query: "{ viewer { user { id } } }" }),
+    headers: { "content-type": "application/json", authorization: `Bearer ${person.token}` },
+    body: JSON.stringify({ query: POLL, variables: { id: roomId } }),
   });
-  const { errors }: Any = await response.json();
-  return errors?.[0]?.extensions?.code === "UNAUTHENTICATED";
+  const { data, errors }: Any = await response.json();
+  return removal.endsSession ? errors?.[0]?.extensions?.code === "UNAUTHENTICATED" : !data?.room?.events;
 }
