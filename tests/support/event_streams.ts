@@ -5,6 +5,8 @@ import { ROOM_EVENTS } from "./follow.ts";
 /** One subscription over SSE, result by result. Disposing it hangs up. */
 export class EventStream implements AsyncDisposable {
   private constructor(
+    /** Of the answer; 200 where the stream has begun. */
+    readonly status: number,
     /** Every result; ends with the stream. */
     readonly results: AsyncGenerator<Any>,
     private readonly body: ReadableStreamDefaultReader<Uint8Array>,
@@ -22,7 +24,7 @@ export class EventStream implements AsyncDisposable {
     });
     if (response.body === null) throw new Error("The answer has no body");
     const reader = response.body.getReader();
-    return new EventStream(readResults(reader), reader);
+    return new EventStream(response.status, readResults(reader), reader);
   }
 
   static follow(

@@ -80,13 +80,14 @@ export async function collide<T>(
  * what they would be. */
 export async function commitSilently({ app: { sql } }: TestApp, room: TestRoom, count: number): Promise<Any[]> {
   return await sql`
-    with old as (
-      select id, last_seq, creator_id from rooms where id = ${findId("room", room.id)}
-    ), room as (
-      update rooms set last_seq = rooms.last_seq + ${count} from old where rooms.id = old.id
+    with room as (
+      update rooms
+      set last_seq = last_seq + ${count}
+      where id = ${findId("room", room.id)}
+      returning id, creator_id, last_seq - ${count} as old_seq
     ), message as (
       insert into messages (id, room_id, seq, author_id, content, request_hash)
-      select gen_random_uuid(), id, last_seq + n, creator_id, 'message ' || n, '' from old, generate_series(1, ${count}) n
+      select gen_random_uuid(), id, old_seq + n, creator_id, 'message ' || n, '' from room, generate_series(1, ${count}) n
       returning id, room_id, seq, author_id
     )
     insert into room_events (room_id, seq, kind, actor_id, subject_id)

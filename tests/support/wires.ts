@@ -9,34 +9,30 @@ export class Wire implements AsyncDisposable {
   readonly #ends = new Map<Socket, Socket>();
   #isStalled = false;
 
-  private constructor(private readonly server: Server, private port: number) {}
+  private constructor(
+    private readonly server: Server,
+    /** Where clients connect, also after its end. */
+    readonly port: number,
+    /** Port to which new connections go; those that are open stay where they are. */
+    public target: number,
+  ) {}
 
   /** A wire to the port of this machine. */
   static async to(port: number): Promise<Wire> {
     const server = createServer();
-    const wire = new Wire(server, port);
-    server.on("connection", (client) => wire.#join(client));
     server.listen({ port: 0, host: "127.0.0.1", backlog: 4096 });
     await once(server, "listening");
+    const wire = new Wire(server, (server.address() as AddressInfo).port, port);
+    server.on("connection", (client) => wire.#join(client));
     return wire;
   }
 
   get url(): string {
-    return `http://127.0.0.1:${this.#ownPort}/graphql`;
+    return `http://127.0.0.1:${this.port}/graphql`;
   }
 
   get socketUrl(): string {
-    return `ws://127.0.0.1:${this.#ownPort}/graphql`;
-  }
-
-  /** Connections that are open now. */
-  get connections(): number {
-    return this.#ends.size / 2;
-  }
-
-  /** New connections go to this port; those that are open stay where they are. */
-  leadTo(port: number): void {
-    this.port = port;
+    return `ws://127.0.0.1:${this.port}/graphql`;
   }
 
   /** Cuts the connections that are open now, all or those that are chosen; new ones work. */
@@ -68,14 +64,10 @@ export class Wire implements AsyncDisposable {
     await closed;
   }
 
-  get #ownPort(): number {
-    return (this.server.address() as AddressInfo).port;
-  }
-
   #join(client: Socket): void {
     client.on("error", () => {}); // `close` follows
     if (this.isRefusing) return void client.resetAndDestroy();
-    const server = connect(this.port, "127.0.0.1");
+    const server = connect(this.target, "127.0.0.1");
     for (const [end, other] of [[client, server], [server, client]] as const) {
       this.#ends.set(end, other);
       end.setNoDelay(true);
