@@ -84,7 +84,11 @@ export async function createApp(config: Config, { database }: AppOptions = {}): 
     },
     background(promise) {
       const settled = promise
-        .catch((error) => log.error("Background work failed", { error }))
+        .catch((error) =>
+          isAway(error)
+            ? log.warn("The database was away: background work is left undone", { state: error.message })
+            : log.error("Background work failed", { error })
+        )
         .finally(() => pending.delete(settled));
       pending.add(settled);
     },

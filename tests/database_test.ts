@@ -72,10 +72,10 @@ const OUTAGES: Record<string, { go(app: WiredApp): void; comeBack(app: WiredApp)
   },
   "hangs up on everybody, like a proxy without a server": {
     go({ wire }) {
-      wire.leadTo(1);
+      wire.target = 1;
       wire.cut();
     },
-    comeBack: ({ wire, port }) => wire.leadTo(port),
+    comeBack: ({ wire, port }) => wire.target = port,
   },
 };
 

@@ -22,10 +22,10 @@ export class ServerProcess implements AsyncDisposable {
   readonly #reading: Promise<void>;
   #printed = "";
 
-  /** Does not wait until the server listens, or whether it ever will. */
-  constructor(env: Record<string, string>, script = "src/main.ts") {
+  /** Does not wait until the server listens, or whether it ever will. (Default of `main`: the server itself) */
+  constructor(env: Record<string, string>, main = "src/main.ts") {
     this.#child = new Deno.Command(Deno.execPath(), {
-      args: ["run", "--no-prompt", "--no-check", ...PERMISSIONS, join(ROOT, script)],
+      args: ["run", "--no-prompt", "--no-check", ...PERMISSIONS, join(ROOT, main)],
       clearEnv: true,
       env: { ...inheritedEnv(), PORT: "0", RATE_LIMITS: "off", LOG_LEVEL: "info", ...env },
       stdin: "null",
@@ -53,6 +53,11 @@ export class ServerProcess implements AsyncDisposable {
     return Number(/VmRSS:\s+(\d+) kB/.exec(new TextDecoder().decode(stdout))?.[1]) * 1024;
   }
 
+  /** Sends the signal and waits for nothing: the process may go on. */
+  signal(signal: Deno.Signal): void {
+    this.#child.kill(signal);
+  }
+
   /** Sends the signal, waits for the end and says how it was. */
   async kill(signal: Deno.Signal): Promise<Deno.CommandStatus> {
     this.#child.kill(signal);
@@ -77,10 +82,14 @@ export class ServerProcess implements AsyncDisposable {
   }
 
   async #read(): Promise<void> {
+    let isListening = false;
     for await (const text of this.#child.stderr.pipeThrough(new TextDecoderStream())) {
       this.#printed += text;
+      if (isListening) continue; // a server in trouble prints a lot
       const [, port] = /"message":"Listening",.*"port":(\d+)/.exec(this.#printed) ?? [];
-      if (port !== undefined) this.#listening.resolve(Number(port));
+      if (port === undefined) continue;
+      isListening = true;
+      this.#listening.resolve(Number(port));
     }
     this.#listening.reject(new Error(`The server ended: ${this.#printed}`));
   }
