@@ -12,6 +12,18 @@ export interface Pool {
   end(options?: { timeout?: number }): Promise<void>;
 }
 
+/** What is used of a statement: `handle` sends it, when somebody awaits it; a fragment is never sent. */
+interface Statement extends Promise<unknown> {
+  handle(): Promise<void>;
+  reject(error: Error): void;
+}
+
+interface Generation<P> {
+  readonly pool: P;
+  /** Statements that were sent and not answered. */
+  readonly waiting: Set<Statement>;
+}
+
 /** A pool that passes on everything to the newest of those that `open` makes. Ending it ends them all. */
 export function renewed<P extends Pool>(
   open: (connect: (target: Target) => Socket, before: P | null) => P,
@@ -20,8 +32,9 @@ export function renewed<P extends Pool>(
   const endings = new Set<Promise<void>>();
   let current = begin(null);
 
-  function begin(before: P | null): P {
+  function begin(before: P | null): Generation<P> {
     const own = new Set<Socket>();
+    const waiting = new Set<Statement>();
     let isOver = false;
     const retire = () => {
       if (isOver) return;
@@ -29,26 +42,54 @@ export function renewed<P extends Pool>(
       current = begin(pool);
       const ending = pool.end({ timeout: 0 }).finally(() => {
         for (const socket of own) socket.destroy(); // one that was on its way would stay open, unused
+        // Where no connection was busy, postgres.js ends before it looks at what waits for one.
+        for (const statement of waiting) statement.reject(hasEnded());
         endings.delete(ending);
       });
       endings.add(ending);
     };
     const pool = open((target) => {
-      if (isOver) throw Object.assign(new Error("The connection has ended"), { code: "CONNECTION_ENDED" });
+      if (isOver) throw hasEnded();
       const socket = sockets.connect(target, retire);
       own.add(socket);
       socket.once("close", () => own.delete(socket));
       return socket;
     }, before);
-    return pool;
+    return { pool, waiting };
   }
 
   const end: Pool["end"] = async (options) => {
-    await Promise.all([current.end(options), ...endings]);
+    await Promise.all([current.pool.end(options), ...endings]);
     sockets.hangUp(); // a peer that has stopped reading never closes its side
   };
-  return new Proxy(current, {
-    apply: (_target, _this, args) => Reflect.apply(current as unknown as (...args: unknown[]) => unknown, null, args),
-    get: (_target, name) => name === "end" ? end : Reflect.get(current, name),
+  return new Proxy(current.pool, {
+    apply(_target, _this, args) {
+      const { pool, waiting } = current;
+      const made = Reflect.apply(pool as unknown as (...args: unknown[]) => unknown, null, args);
+      if (isStatement(made)) watch(made, waiting);
+      return made;
+    },
+    get: (_target, name) => name === "end" ? end : Reflect.get(current.pool, name),
   });
+}
+
+function isStatement(made: unknown): made is Statement {
+  return made instanceof Promise && "handle" in made;
+}
+
+/** Keeps the statement among those that wait, from when it is sent until it is answered. */
+function watch(statement: Statement, waiting: Set<Statement>): void {
+  const { handle } = statement;
+  statement.handle = () => {
+    if (!waiting.has(statement)) {
+      waiting.add(statement);
+      const forget = () => void waiting.delete(statement);
+      Promise.prototype.then.call(statement, forget, forget); // its own `then` would send it once more
+    }
+    return handle.call(statement);
+  };
+}
+
+function hasEnded(): Error {
+  return Object.assign(new Error("The connection has ended"), { code: "CONNECTION_ENDED" });
 }
