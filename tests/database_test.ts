@@ -61,6 +61,18 @@ testWired(
   },
 );
 
+testWired("arrays are still read and written as arrays after the connections were killed", async (app) => {
+  const { sql } = app.app;
+  const ids = [crypto.randomUUID(), crypto.randomUUID()];
+  const read = async () => (await sql<{ ids: string[] }[]>`select ${ids}::uuid[] as ids`)[0]?.ids;
+  for (let round = 0; round < 3; round++) {
+    assert.deepEqual(await read(), ids);
+    await app.killBackends();
+    await eventually("a new connection", () => read().then(() => true, () => false));
+  }
+  assert.deepEqual(await read(), ids);
+});
+
 const OUTAGES: Record<string, { go(app: WiredApp): void; comeBack(app: WiredApp): void }> = {
   "swallows everything": { go: ({ wire }) => wire.stall(), comeBack: ({ wire }) => wire.flow() },
   "refuses every connection": {

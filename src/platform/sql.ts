@@ -82,9 +82,12 @@ function counted(sql: Sql, { onStatement }: SqlOptions): Sql {
   return sql;
 }
 
+// Into the objects that the connections have in hand already.
 function inheritTypes({ options }: Sql, { options: known }: Sql): void {
   const { fetch_types, parsers, serializers, shared } = known as typeof known & { readonly shared: object };
-  Object.assign(options, { fetch_types, parsers, serializers, shared });
+  Object.assign(options, { fetch_types, shared });
+  Object.assign(options.parsers, parsers);
+  Object.assign(options.serializers, serializers);
 }
 
 /** SQLSTATE of a failed statement, and the constraint that it broke. */
