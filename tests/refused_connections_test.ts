@@ -9,7 +9,7 @@ import { inTime } from "./support/eventually.ts";
 const STATEMENTS = 50;
 
 // Timers of postgres.js, which would connect once more, run out a moment after the pool has ended.
-const options = { sanitizeOps: false };
+const options = { sanitizeOps: false, sanitizeResources: false };
 
 Deno.test("while Postgres is starting up and refuses connections, no statement waits for ever", options, async () => {
   await using postgres = await StartingPostgres.listen();
