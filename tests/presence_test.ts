@@ -1,6 +1,6 @@
 /** Promises of presence: who is there is seen by those who may know it, live and in queries, and by nobody else. */
 import { strict as assert } from "node:assert";
-import { findId } from "../src/lib/ids.ts";
+import { encodeId, findId } from "../src/lib/ids.ts";
 import { nodes } from "../src/live/nodes.ts";
 import { blockUser } from "../src/users/blocks.ts";
 import { type Any, type Person, startApp, type TestApp } from "./support/app.ts";
@@ -171,6 +171,36 @@ Deno.test("followers of a room are not shown that one who has left it is there",
   await done(app, "pinMessage", { messageId: id }, owner);
   const { events: [{ message }] } = await stream.next();
   assert.deepEqual(message.author, { presenceStatus: "OFFLINE", lastSeenAt: null });
+});
+
+Deno.test("a change of who is there that was stored without an answer is noticed, and made good", async () => {
+  await using app = await startApp();
+  const [alice, bob] = [await app.signUp("alice"), await app.signUp("bob")];
+  const room = await app.makeRoom(alice, bob);
+  await using _alice = await RawSocket.signIn(app, alice);
+  const here = async () => {
+    const rows = await app.app.sql<{ userId: string }[]>`select user_id from connections`;
+    return rows.map(({ userId }) => encodeId("user", userId)).join();
+  };
+  await eventually("alice", async () => await here() === alice.id);
+  // As the statement of the server itself: bob has come, and was gone when the connection to the database was back; alice
+  // had gone, and has come back meanwhile.
+  await app.app.sql`
+    with node as (
+      update nodes
+      set version = version + 1
+      returning id
+    ), left_it as (
+      delete from connections
+      where user_id = ${findId("user", alice.id)}
+    )
+    insert into connections (node_id, user_id)
+    select id, ${findId("user", bob.id)} from node`;
+  await eventually("the truth", async () => await here() === alice.id);
+  const { room: { onlineMemberCount } } = await app.run("query ($id: ID!) { room(id: $id) { onlineMemberCount } }", {
+    id: room.id,
+  });
+  assert.equal(onlineMemberCount, 1);
 });
 
 Deno.test("a change is executed once for all who watch the room, and a stopping server notes who was there", async () => {

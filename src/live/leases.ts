@@ -31,41 +31,45 @@ export interface ConnectionChanges {
   readonly leftSeconds: number;
 }
 
-/** Writes the node with all who are connected to it. */
-export async function registerNode(app: App, { id, version, userIds }: NodeConnections): Promise<void> {
-  await app.sql`
+/** Writes the node with all who are connected to it, and returns a version that is later than any before, also than one
+ * that a crash of the database has swept away. */
+export async function registerNode(app: App, id: string, userIds: readonly string[]): Promise<number> {
+  const [node] = await app.sql<[{ version: number }]>`
     with node as (
       insert into nodes (id, lease_until, version, sockets)
-      values (${id}, now() + make_interval(secs => ${LEASE_SECONDS}), ${version}, 0)
+      values (${id}, now() + make_interval(secs => ${LEASE_SECONDS}), floor(extract(epoch from now()) * 1000), 0)
       on conflict (id) do update
       set lease_until = excluded.lease_until,
-        version = excluded.version
-      returning id
+        version = greatest(excluded.version, nodes.version + 1)
+      returning id, version
     ), gone as (
       delete from connections
       using node
       where node_id = node.id
         and user_id <> all(${userIds as string[]}::uuid[])
+    ), arrived as (
+      insert into connections (node_id, user_id)
+      select id, unnest(${userIds as string[]}::uuid[]) from node
+      on conflict do nothing
     )
-    insert into connections (node_id, user_id)
-    select id, unnest(${userIds as string[]}::uuid[]) from node
-    on conflict do nothing`;
+    select version from node`;
+  return node.version;
 }
 
-/** Renews the lease. Returns whether there was one, and all other nodes. */
+/** Renews the lease. Returns the version of the node, `null` where it is not there, and all other nodes. */
 export async function renewLease(
   app: App,
   { id, sockets }: { readonly id: string; readonly sockets: number },
-): Promise<{ readonly isKnown: boolean; readonly others: readonly NodeRow[] }> {
-  const [beat] = await app.sql<{ isKnown: boolean; others: NodeRow[] }[]>`
+): Promise<{ readonly version: number | null; readonly others: readonly NodeRow[] }> {
+  const [beat] = await app.sql<{ version: number | null; others: NodeRow[] }[]>`
     with own as (
       update nodes
       set lease_until = now() + make_interval(secs => ${LEASE_SECONDS}),
         sockets = ${sockets}
       where id = ${id}
-      returning id
+      returning version
     )
-    select exists (select from own) as is_known,
+    select (select version from own) as version,
       coalesce(
         (
           select jsonb_agg(jsonb_build_object('id', id, 'version', version, 'isExpired', lease_until < now()))
@@ -74,7 +78,7 @@ export async function renewLease(
         ),
         '[]'
       ) as others`;
-  return beat ?? { isKnown: false, others: [] };
+  return beat ?? { version: null, others: [] };
 }
 
 /** Stores who has come to the node and who has left it; returns the version after that, `null` for a node that was

@@ -46,6 +46,9 @@ export class Nodes implements AsyncDisposable {
   });
   /** Users of whom the database may not know yet that they have come or gone. */
   readonly #changed = new Set<string>();
+  /** Whether the database may have other connections of this node than the directory: what was last sent to it may have been
+   * done without an answer, or another node has deleted this one. */
+  #isAdrift = false;
   #isWriting = false;
   #isFailing = false;
   #storing = Promise.resolve();
@@ -70,6 +73,7 @@ export class Nodes implements AsyncDisposable {
   async start(): Promise<void> {
     await this.#hints;
     await this.#beat();
+    await this.settled();
     this.#timer = repeat(BEAT_MS, () => {
       if (!this.#isBeating) this.app.background(this.#beat());
     });
@@ -149,6 +153,10 @@ export class Nodes implements AsyncDisposable {
 
   #note(userId: string): void {
     this.#changed.add(userId);
+    this.#wake();
+  }
+
+  #wake(): void {
     if (this.#isWriting || this.#isClosed) return;
     this.#isWriting = true;
     this.app.background(this.#write());
@@ -157,7 +165,7 @@ export class Nodes implements AsyncDisposable {
   // Who comes or goes meanwhile goes into the next statement: a crowd that reconnects is a few statements and hints.
   async #write(): Promise<void> {
     try {
-      while (this.#changed.size > 0 && !this.#isClosed) {
+      while ((this.#changed.size > 0 || this.#isAdrift) && !this.#isClosed) {
         const userIds = [...this.#changed];
         this.#changed.clear();
         this.#storing = this.#store(userIds);
@@ -175,28 +183,32 @@ export class Nodes implements AsyncDisposable {
       await this.#storeChanges(userIds);
       this.#isFailing = false;
     } catch (error) {
-      this.#isFailing = true;
+      this.#isFailing = this.#isAdrift = true;
       for (const userId of userIds) this.#changed.add(userId);
       if (!isAway(error)) this.app.log.error("Cannot store who is connected, trying again", { error });
     }
   }
 
   async #storeChanges(userIds: readonly string[]): Promise<void> {
-    const stored = this.#directory.find(this.#id)?.userIds;
+    if (this.#isAdrift) await this.#register(userIds);
+    const { version: known = -1, userIds: stored } = this.#directory.find(this.#id) ?? {};
     const arrived = userIds.filter((userId) => this.#isHere(userId) && !stored?.has(userId));
     const left = userIds.filter((userId) => !this.#isHere(userId) && stored?.has(userId));
     if (arrived.length + left.length === 0) return;
     const version = await changeConnections(this.app, this.#id, { arrived, left, leftSeconds: GRACE_SECONDS });
-    if (version === null) await this.#register();
-    else this.app.bus.publish(NODES_TOPIC, { nodeId: this.#id, version, arrived, left });
+    if (version === known + 1) return this.app.bus.publish(NODES_TOPIC, { nodeId: this.#id, version, arrived, left });
+    this.#isAdrift = true;
+    for (const userId of userIds) this.#changed.add(userId);
   }
 
-  /** Others learn of it by their heartbeats. */
-  async #register(): Promise<void> {
-    const version = (this.#directory.find(this.#id)?.version ?? 0) + 1;
-    const userIds = this.#here();
-    await registerNode(this.app, { id: this.#id, version, userIds });
-    this.#directory.set(this.#id, { version, userIds });
+  /** Others learn of it by their heartbeats. Those of `changed` who were stored stay so: they leave in the ordinary way, which
+   * notes when they were seen. */
+  async #register(changed: readonly string[]): Promise<void> {
+    this.#isAdrift = false;
+    const stored = this.#directory.find(this.#id)?.userIds;
+    const leaving = changed.filter((userId) => stored?.has(userId));
+    const userIds = [...new Set([...this.#here(), ...leaving])];
+    this.#directory.set(this.#id, { version: await registerNode(this.app, this.#id, userIds), userIds });
   }
 
   #forget(id: string): void {
@@ -215,10 +227,10 @@ export class Nodes implements AsyncDisposable {
   async #beat(): Promise<void> {
     this.#isBeating = true;
     try {
-      const { isKnown, others } = await renewLease(this.app, { id: this.#id, sockets: await this.#countSockets() });
+      const { version, others } = await renewLease(this.app, { id: this.#id, sockets: await this.#countSockets() });
       const wasAway = performance.now() - this.#beatMs > JUDGE_MS;
       this.#beatMs = performance.now();
-      if (!isKnown) await this.#register();
+      this.#compareOwn(version);
       await this.#compare(others);
       if (!wasAway && others.some(({ isExpired }) => isExpired)) {
         this.app.bus.publish(ENDED_TOPIC, await reapNodes(this.app, this.#id));
@@ -228,6 +240,15 @@ export class Nodes implements AsyncDisposable {
     } finally {
       this.#isBeating = false;
     }
+  }
+
+  /** All own writes go one after the other through `#write`: two at once could undo each other. */
+  #compareOwn(version: number | null): void {
+    const known = this.#directory.find(this.#id)?.version ?? -1;
+    const isAhead = version !== null && version > known && !this.#isWriting; // else its answer is on the way
+    if (version !== null && !isAhead) return;
+    this.#isAdrift = true;
+    this.#wake();
   }
 
   async #compare(others: readonly NodeRow[]): Promise<void> {
