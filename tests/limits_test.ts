@@ -1,10 +1,15 @@
 /** How large an operation may be, alike on every transport, and how often some may be run. */
-import { LIMITS } from "../src/platform/limits.ts";
 import { strict as assert } from "node:assert";
 import { getIntrospectionQuery } from "graphql";
+import { createLimits, LIMITS } from "../src/platform/limits.ts";
+import { createLog } from "../src/platform/log.ts";
+import { openRedis } from "../src/platform/redis.ts";
 import { type Any, startApp } from "./support/app.ts";
+import { TEST_REDIS_URL } from "./support/databases.ts";
+import { eventually } from "./support/eventually.ts";
 import { RawSocket } from "./support/sockets.ts";
 import { codesOf, TRANSPORTS } from "./support/transports.ts";
+import { Wire } from "./support/wires.ts";
 
 interface Case {
   readonly what: string;
@@ -148,4 +153,29 @@ Deno.test("one who subscribes too often is told when to go on", async () => {
   const { errors: [{ extensions }] = [] } = await subscribe();
   assert.equal(extensions.code, "RATE_LIMITED");
   assert.ok(extensions.retryAfterMs > 0 && extensions.retryAfterMs <= 60_000, `${extensions.retryAfterMs} ms`);
+});
+
+Deno.test({
+  name: "nodes count together again when the connection to Redis was forgotten on its way",
+  ignore: TEST_REDIS_URL === null,
+  async fn() {
+    const url = new URL(TEST_REDIS_URL ?? "");
+    const log = createLog("error");
+    await using direct = openRedis(url.href, { name: "test", log });
+    await using wire = await Wire.to(Number(url.port || "6379"));
+    url.port = String(wire.port);
+    await using wired = openRedis(url.href, { name: "limits", log, commandMs: 250 });
+    const { client } = wired;
+    const prefix = `test_${crypto.randomUUID()}`;
+    using limits = createLimits(true, { client, prefix, isThere: () => client.status === "ready" });
+    await eventually("Redis", () => [client, direct.client].every(({ status }) => status === "ready"));
+    const count = async (key: string) => await direct.client.get(`${prefix}:limit:poll:${key}`);
+    await limits.take("poll", "before");
+    assert.equal(await count("before"), "1");
+    wire.forget();
+    await eventually("a count that all nodes see", async () => {
+      await limits.take("poll", "after");
+      return await count("after") !== null;
+    });
+  },
 });

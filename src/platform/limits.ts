@@ -72,6 +72,9 @@ export function createLimits(isEnabled: boolean, shared: SharedStore | null): Li
       if (common === null || !shared?.isThere()) return;
       await consume(common[name], key).catch((error) => {
         if (error instanceof AppError) throw error; // anything else: the store has gone just now
+        // The other end of the connection may be gone without a word, which TCP takes a quarter of an hour to find out.
+        const isSilent = error.message === "Command timed out" && shared.client.status === "ready";
+        if (isSilent) shared.client.disconnect(true);
       });
     },
     [Symbol.dispose]() {

@@ -52,6 +52,12 @@ export class Wire implements AsyncDisposable {
     for (const end of this.#ends.keys()) end.pause();
   }
 
+  /** Forgets the connections that are open now, as a firewall does: they stay open, and nothing comes through any more; new
+   * ones work. */
+  forget(): void {
+    for (const end of this.#ends.keys()) end.removeAllListeners("data").pause();
+  }
+
   flow(): void {
     this.#isStalled = false;
     for (const [end, other] of this.#ends) if (!other.writableNeedDrain) end.resume();
