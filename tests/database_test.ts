@@ -1,8 +1,9 @@
 /** Promises while the database is away for a moment, for a while, or answers nothing at all. */
 import { strict as assert } from "node:assert";
-import { isAway } from "../src/platform/sql.ts";
+import { isAway, openSql } from "../src/platform/sql.ts";
 import type { Answer, Any, Person, TestApp, TestRoom } from "./support/app.ts";
 import { TEST_DATABASE_URL, withSql } from "./support/databases.ts";
+import { encryptTo } from "./support/encrypted_wires.ts";
 import { eventually } from "./support/eventually.ts";
 import { RoomFollower, seqOf } from "./support/follow.ts";
 import { assertGapless } from "./support/gapless.ts";
@@ -131,6 +132,31 @@ for (const [what, { go, comeBack }] of Object.entries(OUTAGES)) {
     },
   );
 }
+
+Deno.test({
+  name: "after a connection with TLS has broken, every answer is that of its own question",
+  ignore: TEST_DATABASE_URL === null,
+  async fn() {
+    const url = new URL(TEST_DATABASE_URL ?? "");
+    await using wire = await encryptTo(Number(url.port || "5432"));
+    url.port = String(wire.port);
+    url.search = "?sslmode=require&sslnegotiation=direct";
+    const sql = openSql({ url: url.href }, { onStatement: () => {}, poolSize: 1 });
+    try {
+      for (let round = 0; round < ROUNDS; round++) {
+        await assert.rejects(sql`select pg_terminate_backend(pg_backend_pid())`.execute(), isAway);
+        for (const question of ["one", "two"]) {
+          const answer = await sql`select ${question} as answer`.catch((error) => {
+            if (!isAway(error)) throw error;
+          });
+          if (answer) assert.deepEqual([...answer], [{ answer: question }]);
+        }
+      }
+    } finally {
+      await sql.end({ timeout: 5 });
+    }
+  },
+});
 
 testWired("a pause of our own is not taken for a database that does not answer", async (app) => {
   await app.app.sql`select 1`;

@@ -23,9 +23,8 @@ export class DatabaseSockets {
     const index = this.#connects++ % host.length;
     const target = { host: host[index] ?? "localhost", port: port[index] ?? 5432 };
     const socket = new Socket();
-    const line = new Line(socket, onBreak);
+    const line = new Line(socket, { onBreak, onClose: () => this.#open.delete(line) });
     this.#open.add(line);
-    socket.once("close", () => this.#open.delete(line));
     socket.connect(target);
     return Object.assign(socket, target); // postgres.js names them in errors, and checks certificates for the host
   }
@@ -45,18 +44,33 @@ class Line {
   #bytesAnswered = 0;
   #silentTicks = 0;
 
-  constructor(private readonly socket: Socket, onBreak: () => void) {
+  constructor(
+    private readonly socket: Socket,
+    private readonly on: { readonly onBreak: () => void; readonly onClose: () => void },
+  ) {
     socket.on("data", () => {
       this.#bytesAnswered = socket.bytesWritten;
       this.#silentTicks = 0;
     });
-    const noteBreak = () => {
-      const isOurs = socket.writableEnded; // postgres.js closes what is old
-      if (this.#bytesAnswered > 0 && !isOurs) onBreak();
-    };
-    for (const end of ["end", "error", "close"]) socket.once(end, noteBreak);
+    this.#listen();
     // As an error it reaches the statement that waits for this connection; at a plain end it would go on waiting.
     socket.once("end", () => this.#destroy("ECONNRESET", "The database has closed the connection"));
+    // postgres.js removes all listeners of a socket when it begins with TLS, also those that are not its own.
+    socket.removeAllListeners = (...names) => {
+      Socket.prototype.removeAllListeners.apply(socket, names);
+      this.#listen();
+      return socket;
+    };
+  }
+
+  #listen(): void {
+    const { socket, on } = this;
+    const noteBreak = () => {
+      const isOurs = socket.writableEnded; // without TLS one can tell
+      if (socket.bytesRead > 0 && !isOurs) on.onBreak();
+    };
+    for (const end of ["end", "error", "close"]) socket.once(end, noteBreak);
+    socket.once("close", on.onClose);
   }
 
   hangUp(): void {

@@ -60,6 +60,7 @@ function openPool(url: string, options: SqlOptions): Sql {
       ...SHARED,
       max: poolSize,
       connect_timeout: CONNECT_SECONDS,
+      max_lifetime: null, // below TLS, closing one that is old would look like a break, and renew the whole pool
       backoff: (tries: number) => (0.5 + Math.random() / 2) * Math.min(0.05 * 2 ** tries, RECONNECT_SECONDS_MAX),
       fetch_types: hasArrays,
       connection: {
