@@ -36,7 +36,7 @@ export class Presence implements AsyncDisposable {
   constructor(private readonly app: App) {
     this.#followers = new MemoryBus(app.log);
     app.once(nodes).onChange((userIds) => {
-      for (const userId of userIds) this.#tell(userId, this.#changed.get(userId) ?? false);
+      for (const userId of userIds) this.#tell(userId, false);
     });
     this.#unsubscribe = app.bus.subscribe(STATUS_TOPIC, (message) => {
       if (typeof message === "string") this.#tell(message, true);
@@ -54,10 +54,14 @@ export class Presence implements AsyncDisposable {
   }
 
   #tell(userId: string, hasSetStatus: boolean): void {
-    this.#changed.set(userId, hasSetStatus);
+    this.#add(userId, hasSetStatus);
     if (this.#isTelling || this.#isClosed) return;
     this.#isTelling = true;
     this.app.background(this.#tellAll());
+  }
+
+  #add(userId: string, hasSetStatus: boolean): void {
+    this.#changed.set(userId, hasSetStatus || (this.#changed.get(userId) ?? false));
   }
 
   async #tellAll(): Promise<void> {
@@ -67,7 +71,7 @@ export class Presence implements AsyncDisposable {
         this.#changed.clear();
         await this.#publish(changes).catch(async (error) => {
           if (!isAway(error)) throw error;
-          for (const [userId, hasSetStatus] of changes) this.#changed.set(userId, hasSetStatus);
+          for (const [userId, hasSetStatus] of changes) this.#add(userId, hasSetStatus);
           await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
         });
       }

@@ -6,6 +6,11 @@
 import type { Socket } from "node:net";
 import type { DatabaseSockets, Target } from "./database_sockets.ts";
 
+/** Calls of `tend`, one a second, after which a statement that a connection works on will never be answered: a firewall forgot
+ * the connection, its machine is gone. More than the server lets any statement run; TCP itself takes 15 minutes to find out.
+ * Ticks, not the clock: when this process was stopped or busy, the answer may be there, only not read yet. */
+const SILENT_TICKS_MAX = 15;
+
 /** What is used of a pool here. */
 export interface Pool {
   readonly options: object;
@@ -14,14 +19,17 @@ export interface Pool {
 
 /** What is used of a statement: `handle` sends it, when somebody awaits it; a fragment is never sent. */
 interface Statement extends Promise<unknown> {
+  /** Whether a connection works on it. */
+  readonly active: boolean;
   handle(): Promise<void>;
   reject(error: Error): void;
 }
 
 interface Generation<P> {
   readonly pool: P;
-  /** Statements that were sent and not answered. */
-  readonly waiting: Set<Statement>;
+  /** Statements that were sent and not answered, and for how many ticks a connection has worked on each. */
+  readonly waiting: Map<Statement, number>;
+  retire(): void;
 }
 
 /** A pool that passes on everything to the newest of those that `open` makes. Ending it ends them all. */
@@ -34,7 +42,7 @@ export function renewed<P extends Pool>(
 
   function begin(before: P | null): Generation<P> {
     const own = new Set<Socket>();
-    const waiting = new Set<Statement>();
+    const waiting = new Map<Statement, number>();
     let isOver = false;
     const retire = () => {
       if (isOver) return;
@@ -43,20 +51,28 @@ export function renewed<P extends Pool>(
       const ending = pool.end({ timeout: 0 }).finally(() => {
         for (const socket of own) socket.destroy(); // one that was on its way would stay open, unused
         // Where no connection was busy, postgres.js ends before it looks at what waits for one.
-        for (const statement of waiting) statement.reject(hasEnded());
+        for (const statement of waiting.keys()) statement.reject(hasEnded());
         endings.delete(ending);
       });
       endings.add(ending);
     };
     const pool = open((target) => {
       if (isOver) throw hasEnded();
-      const socket = sockets.connect(target, retire);
+      const socket = sockets.connect(target, { onBreak: retire, onClose: () => own.delete(socket) });
       own.add(socket);
-      socket.once("close", () => own.delete(socket));
       return socket;
     }, before);
-    return { pool, waiting };
+    return { pool, waiting, retire };
   }
+
+  sockets.onTend(() => {
+    const { waiting, retire } = current;
+    for (const [statement, ticks] of waiting) {
+      if (!statement.active) continue;
+      if (ticks >= SILENT_TICKS_MAX) return retire();
+      waiting.set(statement, ticks + 1);
+    }
+  });
 
   const end: Pool["end"] = async (options) => {
     await Promise.all([current.pool.end(options), ...endings]);
@@ -78,11 +94,11 @@ function isStatement(made: unknown): made is Statement {
 }
 
 /** Keeps the statement among those that wait, from when it is sent until it is answered. */
-function watch(statement: Statement, waiting: Set<Statement>): void {
+function watch(statement: Statement, waiting: Map<Statement, number>): void {
   const { handle } = statement;
   statement.handle = () => {
     if (!waiting.has(statement)) {
-      waiting.add(statement);
+      waiting.set(statement, 0);
       const forget = () => void waiting.delete(statement);
       Promise.prototype.then.call(statement, forget, forget); // its own `then` would send it once more
     }
