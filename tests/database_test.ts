@@ -75,13 +75,7 @@ testWired("arrays are still read and written as arrays after the connections wer
 
 const OUTAGES: Record<string, { go(app: WiredApp): void; comeBack(app: WiredApp): void }> = {
   "swallows everything": { go: ({ wire }) => wire.stall(), comeBack: ({ wire }) => wire.flow() },
-  "refuses every connection": {
-    go({ wire }) {
-      wire.isRefusing = true;
-      wire.cut();
-    },
-    comeBack: ({ wire }) => wire.isRefusing = false,
-  },
+  "refuses every connection": { go: ({ wire }) => wire.refuse(), comeBack: ({ wire }) => wire.accept() },
   "hangs up on everybody, like a proxy without a server": {
     go({ wire }) {
       wire.target = 1;

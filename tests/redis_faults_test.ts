@@ -25,10 +25,9 @@ function test(promise: string, check: (cluster: Cluster) => Promise<void>, env: 
     name: promise,
     ignore: !isClustered,
     async fn() {
-      const url = new URL(TEST_REDIS_URL ?? "");
-      await using wire = await Wire.to(Number(url.port || "6379"));
-      url.port = new URL(wire.url).port;
-      await using one = await startApp({ ...env, REDIS_URL: url.href });
+      const url = TEST_REDIS_URL ?? "";
+      await using wire = await Wire.to(Number(new URL(url).port || 6379));
+      await using one = await startApp({ ...env, REDIS_URL: wire.rewrite(url) });
       await using other = await startApp({}, { joins: one });
       await check({ one, other, wire });
     },
@@ -37,13 +36,7 @@ function test(promise: string, check: (cluster: Cluster) => Promise<void>, env: 
 
 /** Ways in which Redis goes: dead, and frozen with all connections open. */
 const ABSENCES: Record<string, { readonly go: (wire: Wire) => void; readonly comeBack: (wire: Wire) => void }> = {
-  dead: {
-    go(wire) {
-      wire.isRefusing = true;
-      wire.cut();
-    },
-    comeBack: (wire) => wire.isRefusing = false,
-  },
+  dead: { go: (wire) => wire.refuse(), comeBack: (wire) => wire.accept() },
   frozen: { go: (wire) => wire.stall(), comeBack: (wire) => wire.flow() },
 };
 
@@ -152,13 +145,12 @@ test("a node starts without Redis, serves, and finds it later", async (cluster) 
   const { one, wire } = cluster;
   const [alice, bob] = [await one.signUp("alice"), await one.signUp("bob")];
   const room = await one.makeRoom(alice, bob);
-  wire.isRefusing = true;
-  wire.cut();
+  wire.refuse();
   await using late = await startApp({}, { joins: one });
   await using follower = new RoomFollower(late, bob, room, room.cursor);
   await one.send(alice, room, "Hello");
   assertGapless(await inTime("the event", follower.take(1)), 3, 3);
-  wire.isRefusing = false;
+  wire.accept();
   await untilHealthy({ ...cluster, other: late }, true);
   await one.send(alice, room, "Hello again");
   assertGapless(await follower.take(1), 4, 4);

@@ -31,10 +31,7 @@ async function startWired(): Promise<WiredApp> {
   const url = config.DATABASE_URL ?? "";
   const port = Number(new URL(url).port || 5432);
   const wire = stack.use(await Wire.to(port));
-  const wired = new URL(url);
-  wired.hostname = "127.0.0.1";
-  wired.port = new URL(wire.url).port;
-  const app = stack.use(await startApp({ ...config, DATABASE_URL: wired.href }));
+  const app = stack.use(await startApp({ ...config, DATABASE_URL: wire.rewrite(url) }));
   const resources = stack.move();
   return {
     ...app,
