@@ -1,11 +1,11 @@
 /** A room in which a row happens: its people, what they send, who follows it, and what must have become of it in the end. */
 import { type Any, type Person, type TestRoom } from "../support/app.ts";
+import { enlist, place } from "../support/crowds.ts";
 import { commitSilently } from "../support/rooms.ts";
 import { compare, type Logged, problemsOf, sum } from "./checker.ts";
 import { type Follower, type FollowOptions, SocketFollower } from "./followers.ts";
 import { numberOf } from "./journals.ts";
 import type { Node } from "./nodes.ts";
-import { enlist, place } from "./people.ts";
 import { persist, Tally } from "./requests.ts";
 import { becomes, pause } from "./system.ts";
 import { count, milliseconds, percentile, seconds, type Verdict } from "./verdicts.ts";

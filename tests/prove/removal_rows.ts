@@ -1,10 +1,10 @@
 /** How soon nothing more comes to those who may no longer see it: done on one node, their streams on the other. */
 import { done } from "../support/mutations.ts";
 import { type Any, type Api, apiAt, type Person } from "../support/app.ts";
+import { enlist } from "../support/crowds.ts";
 import { POLL } from "../support/polls.ts";
 import { Chat } from "./chat.ts";
 import { EventStreamFollower, type Follower, SocketFollower } from "./followers.ts";
-import { enlist } from "./people.ts";
 import { pause } from "./system.ts";
 import { milliseconds, type Row, type Verdict } from "./verdicts.ts";
 import type { World } from "./world.ts";
