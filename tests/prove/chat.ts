@@ -114,7 +114,7 @@ export class Chat implements Disposable {
 
   /** Commits messages of which no node hears. */
   async commitSilently(size: number): Promise<void> {
-    await commitSilently({ app: this.world.app } as Any, this.room, size);
+    await commitSilently(this.world, this.room, size);
     this.#silent += size;
   }
 

@@ -1,7 +1,8 @@
 /** A Postgres to do harm to: a cluster of our own in a directory of our own, or one that was given and is left in peace. */
 import { join } from "node:path";
 import { withSql } from "../support/databases.ts";
-import { command, freePort } from "./system.ts";
+import { freePort } from "../support/ports.ts";
+import { command } from "./system.ts";
 
 export interface Postgres extends AsyncDisposable {
   /** The empty database that the nodes share. */
