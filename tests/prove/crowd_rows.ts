@@ -6,7 +6,7 @@ import { becomes, command, pause } from "./system.ts";
 import { count, megabytes, type Row, seconds, type Verdict } from "./verdicts.ts";
 import type { World } from "./world.ts";
 
-export const CROWD_ROWS: readonly Row<World>[] = [
+export const CROWD_ROWS: readonly Row[] = [
   {
     name: "crowd-moving",
     promise: "A crowd that changes nodes at once is served, and costs Redis by the room, not by the head",

@@ -6,7 +6,7 @@ import { pause } from "./system.ts";
 import { count, type Row, type Verdict } from "./verdicts.ts";
 import type { World } from "./world.ts";
 
-export const POSTGRES_ROWS: readonly Row<World>[] = [
+export const POSTGRES_ROWS: readonly Row[] = [
   {
     name: "postgres-crash",
     promise: "Acknowledged survives a crash of Postgres",

@@ -6,7 +6,7 @@ import { pause } from "./system.ts";
 import { count, type Row, type Verdict } from "./verdicts.ts";
 import type { World } from "./world.ts";
 
-export const REDIS_ROWS: readonly Row<World>[] = [
+export const REDIS_ROWS: readonly Row[] = [
   {
     name: "redis-stopped",
     promise: "Without Redis everything arrives, a little later",

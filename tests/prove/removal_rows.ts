@@ -10,7 +10,7 @@ import { pause } from "./system.ts";
 import { milliseconds, type Row, type Verdict } from "./verdicts.ts";
 import type { World } from "./world.ts";
 
-export const REMOVAL_ROWS: readonly Row<World>[] = [
+export const REMOVAL_ROWS: readonly Row[] = [
   {
     name: "removed",
     promise: "Removed means gone: nothing later than 1 s",
