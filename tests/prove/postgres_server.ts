@@ -73,6 +73,7 @@ class Cluster implements PostgresControl, AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.thaw().catch(() => {}); // is down already; what is frozen would not hear that it has to stop
     await this.#run("pg_ctl", `stop -w -m immediate -D ${this.#data}`).catch(() => {}); // is down already
     await Deno.remove(this.dir, { recursive: true });
   }
