@@ -5,6 +5,7 @@ import type { Viewer } from "../auth/viewer.ts";
 import { AppError } from "../errors.ts";
 import { addressKey } from "../lib/addresses.ts";
 import { waitingPolls } from "../live/polling.ts";
+import { pause, within } from "../platform/timers.ts";
 
 /** Connections sent away at once while draining, and the most to wait between two batches: clients of one room must not
  * all knock at the next node in the same instant. */
@@ -88,13 +89,10 @@ export class Connections {
     const halfTheTimeMs = this.app.config.drainSeconds * 500;
     const pauseMs = Math.min(DRAIN_PAUSE_MS, halfTheTimeMs * DRAIN_BATCH / all.length);
     for (let start = 0; start < all.length; start += DRAIN_BATCH) {
-      if (start > 0) await new Promise((resolve) => setTimeout(resolve, Math.random() * pauseMs));
+      if (start > 0) await pause(Math.random() * pauseMs);
       for (const connection of all.slice(start, start + DRAIN_BATCH)) farewells.push(connection.sendAway());
     }
-    const { promise: patience, resolve } = Promise.withResolvers<void>();
-    const timer = setTimeout(resolve, FAREWELL_MS);
-    await Promise.race([Promise.all(farewells), patience]);
-    clearTimeout(timer);
+    await within(FAREWELL_MS, Promise.all(farewells));
     this.#isDrained = true;
     for (const places of this.#lingering) places.dispose();
   }

@@ -2,7 +2,7 @@
  * many sockets it has; who was connected to a node that died is offline when another finds its lease expired. */
 import type { App } from "../app.ts";
 import { isAway } from "../platform/sql.ts";
-import { repeat } from "../platform/timers.ts";
+import { pause, repeat } from "../platform/timers.ts";
 import { Directory, isNodeHint } from "./directory.ts";
 import {
   changeConnections,
@@ -162,7 +162,7 @@ export class Nodes implements AsyncDisposable {
         this.#changed.clear();
         this.#storing = this.#store(userIds);
         await this.#storing;
-        if (this.#isFailing) await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+        if (this.#isFailing) await pause(RETRY_MS);
       }
     } finally {
       this.#isWriting = false; // not a microtask later: a change that came in between would be stored by nobody
