@@ -1,10 +1,9 @@
 /** What becomes of the promises while Postgres crashes, throws everybody out, or stands still. */
 import { terminateBackends, withSql } from "../support/databases.ts";
 import { Chat } from "./chat.ts";
-import type { Postgres, PostgresControl } from "./postgres_server.ts";
 import { pause } from "./system.ts";
 import { count, type Row, type Verdict } from "./verdicts.ts";
-import type { World } from "./world.ts";
+import { own, type World } from "./world.ts";
 
 export const POSTGRES_ROWS: readonly Row[] = [
   {
@@ -65,9 +64,4 @@ async function terminateRepeatedly({ postgres }: World): Promise<string[]> {
     }
   });
   return [`${count(terminated)} connections terminated`];
-}
-
-function own({ control }: Postgres): PostgresControl {
-  if (control === null) throw new Error("This Postgres is not ours");
-  return control;
 }

@@ -92,6 +92,12 @@ export class World implements AsyncDisposable {
   }
 }
 
+/** The hold on a server that a row harms: such a row runs only where the server is ours. */
+export function own<Control>({ control }: { readonly control: Control | null }): Control {
+  if (control === null) throw new Error("This server is not ours to harm");
+  return control;
+}
+
 async function isReady({ wire }: Node): Promise<boolean> {
   return await fetch(wire.url.replace("/graphql", "/readyz"), { signal: AbortSignal.timeout(2_000) })
     .then(async (response) => (await response.body?.cancel(), response.ok), () => false);
