@@ -1,8 +1,7 @@
 /** Two nodes are restarted one after the other, as for a new version, while people talk: nobody misses anything. */
 import { strict as assert } from "node:assert";
 import { createClient } from "graphql-ws";
-import type { Any, Api, Person, TestRoom } from "./support/app.ts";
-import { redisConfig } from "./support/app.ts";
+import { type Any, type Api, type Person, redisConfig, type TestRoom } from "./support/app.ts";
 import { createTestDatabase, isClustered } from "./support/databases.ts";
 import { eventually } from "./support/eventually.ts";
 import { ROOM_EVENTS, seqOf } from "./support/follow.ts";

@@ -19,7 +19,7 @@ import {
 
 const BEAT_MS = 2_000;
 /** How long one whose last connection has gone is still shown online: a reloaded tab comes back sooner. */
-export const GRACE_SECONDS = 5;
+const GRACE_SECONDS = 5;
 /** How long a node may be missing in the database before it counts as gone: after a crash, which empties the table, each
  * writes itself again with its next heartbeat. */
 const MISSING_MS = 2 * BEAT_MS;
