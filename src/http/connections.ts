@@ -22,13 +22,13 @@ const WARNING_PAUSE_MS = 60_000;
  * has lost its network would lock its owner out of the quota for the quarter of an hour that TCP tries again. */
 const LINGER_MS = 20_000;
 
-export interface Connection {
+export interface OpenConnection {
   /** The node drains: tells the client to come back elsewhere. Resolves when the client has heard it. */
   sendAway(): Promise<void>;
 }
 
 export class Connections {
-  readonly #open = new Set<Connection>();
+  readonly #open = new Set<OpenConnection>();
   readonly #byUser = new Tally();
   readonly #byAddress = new Tally();
   readonly #lingering = new Set<DisposableStack>();
@@ -44,7 +44,7 @@ export class Connections {
 
   /** Counts a connection until the returned function is called. Throws UNAVAILABLE at capacity, and above the quota of
    * its address; one without an address has no such quota. */
-  open(connection: Connection, ipAddress: string | null): () => void {
+  open(connection: OpenConnection, ipAddress: string | null): () => void {
     const { maxConnections, maxConnectionsPerAddress } = this.app.config;
     if (this.#isDraining) throw unavailable("the server is shutting down");
     if (this.#open.size >= maxConnections) throw unavailable("the server is full");
