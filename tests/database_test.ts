@@ -7,6 +7,7 @@ import { TEST_DATABASE_URL, withSql } from "./support/databases.ts";
 import { eventually } from "./support/eventually.ts";
 import { RoomFollower, seqOf } from "./support/follow.ts";
 import { assertGapless } from "./support/gapless.ts";
+import { SEND } from "./support/sending.ts";
 import { RawSocket } from "./support/sockets.ts";
 import { testWired, type WiredApp } from "./support/wired_databases.ts";
 
@@ -15,7 +16,6 @@ const PEOPLE = 5;
 const READ = `query ($id: ID!) {
   room(id: $id) { eventCursor memberCount messages(last: 20) { nodes { content author { displayName } } } }
 }`;
-const SEND = `mutation ($input: SendMessageInput!) { sendMessage(input: $input) { message { id } errors { code } } }`;
 
 testWired("readers don't notice that the database connections are killed, again and again", async (app) => {
   const alice = await app.signUp();

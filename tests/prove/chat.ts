@@ -2,6 +2,7 @@
 import { type Any, type Person, type TestRoom } from "../support/app.ts";
 import { enlist, place } from "../support/crowds.ts";
 import { commitSilently } from "../support/rooms.ts";
+import { SEND } from "../support/sending.ts";
 import { compare, type Logged, problemsOf, sum } from "./checker.ts";
 import { type Follower, type FollowOptions, SocketFollower } from "./followers.ts";
 import { numberOf } from "./journals.ts";
@@ -15,10 +16,6 @@ import type { World } from "./world.ts";
 const SETTLE_MS = 20_000;
 /** The same for a chat whose clients may never be level. */
 const CONTROL_SETTLE_MS = 5_000;
-
-const SEND = `mutation ($input: SendMessageInput!) {
-  sendMessage(input: $input) { message { id } errors { code } }
-}`;
 
 export class Chat implements Disposable {
   readonly tally = new Tally();
