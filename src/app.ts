@@ -14,8 +14,8 @@ import { openRedis } from "./platform/redis.ts";
 import { RedisBus } from "./platform/redis_bus.ts";
 import { type DatabaseAddress, isAway, learnTypes, openSql, type Sql } from "./platform/sql.ts";
 
-/** How long counting may hold up an operation, before this node's own count has to do. */
-const LIMITS_MS = 250;
+/** How long counting with the other nodes may hold up an operation, before this node's own count has to do. */
+const COUNT_MS_MAX = 250;
 
 export interface App extends AsyncDisposable {
   readonly config: Config;
@@ -113,7 +113,7 @@ function openSharedStore(
   { bus, log, stack }: { readonly bus: Bus; readonly log: Log; readonly stack: AsyncDisposableStack },
 ): SharedStore | null {
   if (redisUrl === null) return null;
-  const { client } = stack.use(openRedis(redisUrl, { name: "limits", log, commandMs: LIMITS_MS }));
+  const { client } = stack.use(openRedis(redisUrl, { name: "limits", log, commandMs: COUNT_MS_MAX }));
   return { client, prefix, isThere: () => bus.isHealthy && client.status === "ready" };
 }
 

@@ -152,11 +152,9 @@ for (const [deed, act] of Object.entries(REMOVALS)) {
     await one.send(owner, room, "before");
     assert.equal((await follower.next()).events[0].message.content, "before");
     await act(one, room, { owner, target, admin, device });
-    const messages: string[] = [];
-    const listening = inTime("the end of the stream", readAll(follower, messages));
+    const rest = inTime("the end of the stream", follower.rest());
     await one.send(owner, room, "after");
-    await listening;
-    assert.deepEqual(messages, []);
+    assert.deepEqual((await rest).filter(({ message }) => message), []);
     const { body } = await other.post({
       query: "query ($id: ID!) { room(id: $id) { eventCursor } }",
       variables: { id: room.id },
@@ -233,15 +231,4 @@ async function changeOf(socket: RawSocket, ...people: Person[]): Promise<string>
 async function onlineIn(app: TestApp, room: TestRoom): Promise<number> {
   const query = `query ($id: ID!) { room(id: $id) { onlineMemberCount } }`;
   return (await app.run(query, { id: room.id })).room.onlineMemberCount;
-}
-
-/** Reads the contents of messages until the stream ends, or its socket is closed. */
-async function readAll(follower: RoomFollower, messages: string[]): Promise<void> {
-  try {
-    for await (const { events } of follower.batches) {
-      for (const { message } of events) if (message) messages.push(message.content);
-    }
-  } catch (error) {
-    if (!(error instanceof CloseEvent)) throw error;
-  }
 }

@@ -2,11 +2,13 @@
 import { strict as assert } from "node:assert";
 import { isAway, openSql } from "../src/platform/sql.ts";
 import type { Answer, Any, Person, TestApp, TestRoom } from "./support/app.ts";
+import { countWaitingPolls } from "./support/counters.ts";
 import { TEST_DATABASE_URL, withSql } from "./support/databases.ts";
 import { encryptTo } from "./support/encrypted_wires.ts";
 import { eventually } from "./support/eventually.ts";
 import { RoomFollower, seqOf } from "./support/follow.ts";
 import { assertGapless } from "./support/gapless.ts";
+import { SEND } from "./support/sending.ts";
 import { RawSocket } from "./support/sockets.ts";
 import { testWired, type WiredApp } from "./support/wired_databases.ts";
 
@@ -15,7 +17,6 @@ const PEOPLE = 5;
 const READ = `query ($id: ID!) {
   room(id: $id) { eventCursor memberCount messages(last: 20) { nodes { content author { displayName } } } }
 }`;
-const SEND = `mutation ($input: SendMessageInput!) { sendMessage(input: $input) { message { id } errors { code } } }`;
 
 testWired("readers don't notice that the database connections are killed, again and again", async (app) => {
   const alice = await app.signUp();
@@ -31,7 +32,6 @@ testWired("readers don't notice that the database connections are killed, again 
     }
   });
   await Promise.race([killInRounds(app, answers).finally(() => isOver = true), Promise.all(reading)]);
-  isOver = true;
   await Promise.all(reading);
 });
 
@@ -54,7 +54,6 @@ testWired(
       }
     });
     await Promise.race([killInRounds(app, answers).finally(() => isOver = true), Promise.all(sending)]);
-    isOver = true;
     await Promise.all(sending);
     const events = await follower.take(acknowledged.length);
     assertGapless(events, seqOf(room) + 1, seqOf(room) + acknowledged.length);
@@ -74,15 +73,27 @@ testWired("arrays are still read and written as arrays after the connections wer
   assert.deepEqual(await read(), ids);
 });
 
+testWired("a connection that a firewall has forgotten is given up, and the statement with it", async ({ wire, settings }) => {
+  const sockets = new DatabaseSockets();
+  const sql = openSql({ url: settings.DATABASE_URL ?? "" }, { onStatement: () => {}, sockets, poolSize: 1 });
+  await sql`select 1`;
+  wire.stall();
+  let refusal: unknown = null;
+  const asking = sql`select 1`.catch((error) => refusal = error);
+  await eventually("the end of the wait", () => {
+    sockets.tend();
+    return refusal !== null;
+  });
+  await asking;
+  assert.ok(isAway(refusal), String(refusal));
+  wire.flow();
+  assert.equal((await sql`select 1`).length, 1);
+  await sql.end();
+});
+
 const OUTAGES: Record<string, { go(app: WiredApp): void; comeBack(app: WiredApp): void }> = {
   "swallows everything": { go: ({ wire }) => wire.stall(), comeBack: ({ wire }) => wire.flow() },
-  "refuses every connection": {
-    go({ wire }) {
-      wire.isRefusing = true;
-      wire.cut();
-    },
-    comeBack: ({ wire }) => wire.isRefusing = false,
-  },
+  "refuses every connection": { go: ({ wire }) => wire.refuse(), comeBack: ({ wire }) => wire.accept() },
   "hangs up on everybody, like a proxy without a server": {
     go({ wire }) {
       wire.target = 1;
@@ -104,7 +115,7 @@ for (const [what, { go, comeBack }] of Object.entries(OUTAGES)) {
       await using socket = await RawSocket.signIn(app, alice);
       const poll = `query ($id: ID!) { room(id: $id) { events(after: "${room.cursor}", waitSeconds: 25) { cursor } } }`;
       const waiting = app.post({ query: poll, variables: { id: room.id } }, alice);
-      await eventually("the poll waits", async () => (await app.app.metrics.waitingPolls.get()).values[0]?.value === 1);
+      await eventually("the poll waits", async () => await countWaitingPolls(app) === 1);
 
       go(app);
       const input = { roomId: room.id, content: "lost", clientMessageId: "lost" };
@@ -160,8 +171,8 @@ Deno.test({
 
 testWired("a pause of our own is not taken for a database that does not answer", async (app) => {
   await app.app.sql`select 1`;
-  const until = performance.now() + 4_000;
-  while (performance.now() < until);
+  const endMs = performance.now() + 4_000;
+  while (performance.now() < endMs);
   assert.ok(await app.app.database.check() !== null);
   assert.equal((await app.app.metrics.databaseStalls.get()).values[0]?.value, 0);
 });

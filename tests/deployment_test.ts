@@ -12,6 +12,7 @@ import { assertGapless } from "./support/gapless.ts";
 import { Host } from "./support/hosts.ts";
 import { isNginxInstalled, Nginx } from "./support/nginx.ts";
 import { resuming } from "./support/resuming.ts";
+import { sendUntilAcknowledged } from "./support/sending.ts";
 import { HandmadeUpgrade } from "./support/sockets.ts";
 
 interface Site {
@@ -216,11 +217,13 @@ function keepSending(
   { id: roomId }: TestRoom,
 ): AsyncDisposable & { readonly acknowledged: ReadonlyMap<string, string>; stop(): Promise<void> } {
   const acknowledged = new Map<string, string>();
+  // nginx, which got no answer, speaks HTML
+  const client = { api: () => api, as, mayFail: (error: unknown) => error instanceof SyntaxError };
   let isOver = false;
   const sending = (async () => {
     while (!isOver) {
       const content = String(acknowledged.size);
-      acknowledged.set(content, await sendUntilAnswered(api, as, { roomId, content }));
+      acknowledged.set(content, await sendUntilAcknowledged(client, { roomId, content }));
     }
   })();
   const stop = async () => {
@@ -229,21 +232,6 @@ function keepSending(
   };
   return { acknowledged, stop, [Symbol.asyncDispose]: stop };
 }
-
-/** The same id with every try, as a client does that got no answer. */
-async function sendUntilAnswered(api: Api, as: Person, message: object): Promise<string> {
-  const input = { ...message, clientMessageId: crypto.randomUUID() };
-  while (true) {
-    const answer = await api.post({ query: SEND, variables: { input } }, as).catch((error) => {
-      if (!(error instanceof SyntaxError)) throw error; // nginx, which got no answer, speaks HTML
-    });
-    const { errors, message } = answer?.body.data?.sendMessage ?? {};
-    if (message) return message.id;
-    assert.deepEqual(errors ?? [], []);
-  }
-}
-
-const SEND = `mutation ($input: SendMessageInput!) { sendMessage(input: $input) { message { id } errors { code } } }`;
 
 /** Two nodes with nginx in front. */
 function test(promise: string, check: (site: Site) => Promise<void>): void {

@@ -67,11 +67,11 @@ print(
 );
 Deno.exit(bad === 0 ? 0 : 1);
 
-function isWanted({ name }: Row<World>): boolean {
+function isWanted({ name }: Row): boolean {
   return Deno.args.length === 0 || Deno.args.some((part) => name.includes(part));
 }
 
-async function proveAll<R extends Row<World>>(
+async function proveAll<R extends Row>(
   backend: Backend,
   rows: readonly R[],
   judgeRow: (row: R, verdict: Verdict) => Result,
@@ -114,7 +114,7 @@ async function interrupt(): Promise<never> {
 }
 
 /** The row's verdict; one that breaks or does not end has failed. */
-async function prove(row: Row<World>, world: World): Promise<Verdict & { readonly isBroken: boolean } | "skipped"> {
+async function prove(row: Row, world: World): Promise<Verdict & { readonly isBroken: boolean } | "skipped"> {
   if (row.harms?.some((server) => world[server].control === null)) return "skipped";
   const timeout = new AbortController();
   try {
@@ -135,7 +135,7 @@ async function tooLate(signal: AbortSignal): Promise<never> {
   throw new Error(`not done after ${seconds(ROW_MS_MAX)}`);
 }
 
-function skip({ promise, deed }: Row<World>): Result {
+function skip({ promise, deed }: Row): Result {
   return { promise, deed, figures: "needs own servers", outcome: "skipped" };
 }
 

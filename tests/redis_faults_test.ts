@@ -2,7 +2,7 @@
 import { strict as assert } from "node:assert";
 import { findId } from "../src/lib/ids.ts";
 import { openRedis, type RedisConnection } from "../src/platform/redis.ts";
-import { type Any, type Person, startApp, type TestApp, type TestRoom } from "./support/app.ts";
+import { type Person, startApp, type TestApp, type TestRoom } from "./support/app.ts";
 import { isClustered, TEST_REDIS_URL } from "./support/databases.ts";
 import { eventually, inTime } from "./support/eventually.ts";
 import { RoomFollower } from "./support/follow.ts";
@@ -25,10 +25,9 @@ function test(promise: string, check: (cluster: Cluster) => Promise<void>, env: 
     name: promise,
     ignore: !isClustered,
     async fn() {
-      const url = new URL(TEST_REDIS_URL ?? "");
-      await using wire = await Wire.to(Number(url.port || "6379"));
-      url.port = new URL(wire.url).port;
-      await using one = await startApp({ ...env, REDIS_URL: url.href });
+      const url = TEST_REDIS_URL ?? "";
+      await using wire = await Wire.to(Number(new URL(url).port || 6379));
+      await using one = await startApp({ ...env, REDIS_URL: wire.rewrite(url) });
       await using other = await startApp({}, { joins: one });
       await check({ one, other, wire });
     },
@@ -37,13 +36,7 @@ function test(promise: string, check: (cluster: Cluster) => Promise<void>, env: 
 
 /** Ways in which Redis goes: dead, and frozen with all connections open. */
 const ABSENCES: Record<string, { readonly go: (wire: Wire) => void; readonly comeBack: (wire: Wire) => void }> = {
-  dead: {
-    go(wire) {
-      wire.isRefusing = true;
-      wire.cut();
-    },
-    comeBack: (wire) => wire.isRefusing = false,
-  },
+  dead: { go: (wire) => wire.refuse(), comeBack: (wire) => wire.accept() },
   frozen: { go: (wire) => wire.stall(), comeBack: (wire) => wire.flow() },
 };
 
@@ -81,7 +74,8 @@ for (const [state, { go, comeBack }] of Object.entries(ABSENCES)) {
       device,
     );
     assert.deepEqual(revokeOtherSessions.errors, []);
-    const [ofKicked, ofRevoked] = await inTime("the end of both", Promise.all([kindsOf(kicked), kindsOf(revoked)]));
+    const ends = await inTime("the end of both", Promise.all([kicked.rest(), revoked.rest()]));
+    const [ofKicked = [], ofRevoked = []] = ends.map((events) => events.map((event) => event.__typename));
     assert.deepEqual(ofKicked, ["MemberRemovedEvent"]);
     assert.deepEqual(ofRevoked.filter((kind) => kind !== "MemberRemovedEvent"), []);
     await eventually("the end of the session on the other node", async () => (await ask(other, carol)).status === 401);
@@ -152,13 +146,12 @@ test("a node starts without Redis, serves, and finds it later", async (cluster) 
   const { one, wire } = cluster;
   const [alice, bob] = [await one.signUp("alice"), await one.signUp("bob")];
   const room = await one.makeRoom(alice, bob);
-  wire.isRefusing = true;
-  wire.cut();
+  wire.refuse();
   await using late = await startApp({}, { joins: one });
   await using follower = new RoomFollower(late, bob, room, room.cursor);
   await one.send(alice, room, "Hello");
   assertGapless(await inTime("the event", follower.take(1)), 3, 3);
-  wire.isRefusing = false;
+  wire.accept();
   await untilHealthy({ ...cluster, other: late }, true);
   await one.send(alice, room, "Hello again");
   assertGapless(await follower.take(1), 4, 4);
@@ -190,17 +183,6 @@ async function untilHealthy({ one, other }: Pick<Cluster, "one" | "other">, isHe
     `a bus that is ${isHealthy ? "" : "not "}healthy`,
     () => [one, other].every(({ app }) => app.bus.isHealthy === isHealthy),
   );
-}
-
-/** Kinds of events until the stream ends, or its socket is closed. */
-async function kindsOf(follower: RoomFollower): Promise<string[]> {
-  const kinds: string[] = [];
-  try {
-    for await (const { events } of follower.batches) kinds.push(...events.map((event: Any) => event.__typename));
-  } catch (error) {
-    if (!(error instanceof CloseEvent)) throw error;
-  }
-  return kinds;
 }
 
 function ask(app: TestApp, as: Person): Promise<{ readonly status: number }> {

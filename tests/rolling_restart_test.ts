@@ -1,18 +1,17 @@
 /** Two nodes are restarted one after the other, as for a new version, while people talk: nobody misses anything. */
 import { strict as assert } from "node:assert";
 import { createClient } from "graphql-ws";
-import type { Any, Api, Person, TestRoom } from "./support/app.ts";
-import { redisConfig } from "./support/app.ts";
+import { type Any, type Api, type Person, redisConfig, type TestRoom } from "./support/app.ts";
 import { createTestDatabase, isClustered } from "./support/databases.ts";
 import { eventually } from "./support/eventually.ts";
 import { ROOM_EVENTS, seqOf } from "./support/follow.ts";
 import { assertGapless } from "./support/gapless.ts";
 import { ServerProcess } from "./support/processes.ts";
 import { resuming } from "./support/resuming.ts";
+import { sendUntilAcknowledged } from "./support/sending.ts";
 
 const CLIENTS = 30;
 const SENDERS = 3;
-const SEND = `mutation ($input: SendMessageInput!) { sendMessage(input: $input) { message { id } errors { code } } }`;
 
 Deno.test({
   name: "while all nodes are restarted in turn, everybody gets every message once and in order",
@@ -32,9 +31,10 @@ Deno.test({
     );
     await eventually("all follow", () => screens.every(({ isLive }) => isLive));
     let isOver = false;
-    const sending = people.map(async (person) => {
+    const sending = people.map(async (as) => {
+      const client = { api: () => fleet.api, as, mayFail: () => true }; // the node has gone
       const sent: string[] = [];
-      while (!isOver) sent.push(await sendOnce(fleet, person, room));
+      while (!isOver) sent.push(await sendUntilAcknowledged(client, { roomId: room.id, content: "Message" }));
       return sent;
     });
     for (const index of [0, 1]) {
@@ -130,18 +130,5 @@ class Screen implements AsyncDisposable {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.#end();
-  }
-}
-
-/** Sends one message, on other nodes again until one acknowledges it, and returns its id. */
-async function sendOnce(fleet: Fleet, person: Person, room: TestRoom): Promise<string> {
-  const clientMessageId = crypto.randomUUID();
-  const variables = { input: { roomId: room.id, content: clientMessageId, clientMessageId } };
-  while (true) {
-    const answer = await fleet.api.post({ query: SEND, variables }, person).catch(() => null); // the node has gone
-    const sent = answer?.body.data?.sendMessage;
-    if (sent) assert.deepEqual(sent.errors, []);
-    if (sent) return sent.message.id;
-    if (answer) assert.equal(answer.body.errors?.[0].extensions.code, "UNAVAILABLE");
   }
 }

@@ -42,11 +42,9 @@ Deno.test({
   name: "while Redis is away a node is degraded, but ready: it serves, only a little later what others did",
   ignore: TEST_REDIS_URL === null,
   async fn() {
-    const redis = new URL(TEST_REDIS_URL ?? "");
-    await using wire = await Wire.to(Number(redis.port || 6379));
-    redis.hostname = "127.0.0.1";
-    redis.port = new URL(wire.url).port;
-    await using app = await startApp({ REDIS_URL: redis.href });
+    const url = TEST_REDIS_URL ?? "";
+    await using wire = await Wire.to(Number(new URL(url).port || 6379));
+    await using app = await startApp({ REDIS_URL: wire.rewrite(url) });
     const admin = await signUpAdmin(app);
     const look = async () => {
       const response = await fetch(at(app, "/readyz"));
@@ -59,11 +57,10 @@ Deno.test({
       return [200, { status: redis, parts: { postgres: "ready", redis } }, { status: all, checks }];
     };
     assert.deepEqual(await look(), answer("ready"));
-    wire.isRefusing = true;
-    wire.cut();
+    wire.refuse();
     await eventually("Redis is away", () => !app.app.bus.isHealthy);
     assert.deepEqual(await look(), answer("degraded"));
-    wire.isRefusing = false;
+    wire.accept();
     await eventually("Redis is back", () => app.app.bus.isHealthy);
     assert.deepEqual(await look(), answer("ready"));
   },

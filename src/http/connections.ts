@@ -5,6 +5,7 @@ import type { Viewer } from "../auth/viewer.ts";
 import { AppError } from "../errors.ts";
 import { addressKey } from "../lib/addresses.ts";
 import { waitingPolls } from "../live/polling.ts";
+import { pause, within } from "../platform/timers.ts";
 
 /** Connections sent away at once while draining, and the most to wait between two batches: clients of one room must not
  * all knock at the next node in the same instant. */
@@ -21,13 +22,13 @@ const WARNING_PAUSE_MS = 60_000;
  * has lost its network would lock its owner out of the quota for the quarter of an hour that TCP tries again. */
 const LINGER_MS = 20_000;
 
-export interface Connection {
+export interface OpenConnection {
   /** The node drains: tells the client to come back elsewhere. Resolves when the client has heard it. */
   sendAway(): Promise<void>;
 }
 
 export class Connections {
-  readonly #open = new Set<Connection>();
+  readonly #open = new Set<OpenConnection>();
   readonly #byUser = new Tally();
   readonly #byAddress = new Tally();
   readonly #lingering = new Set<DisposableStack>();
@@ -43,7 +44,7 @@ export class Connections {
 
   /** Counts a connection until the returned function is called. Throws UNAVAILABLE at capacity, and above the quota of
    * its address; one without an address has no such quota. */
-  open(connection: Connection, ipAddress: string | null): () => void {
+  open(connection: OpenConnection, ipAddress: string | null): () => void {
     const { maxConnections, maxConnectionsPerAddress } = this.app.config;
     if (this.#isDraining) throw unavailable("the server is shutting down");
     if (this.#open.size >= maxConnections) throw unavailable("the server is full");
@@ -88,13 +89,10 @@ export class Connections {
     const halfTheTimeMs = this.app.config.drainSeconds * 500;
     const pauseMs = Math.min(DRAIN_PAUSE_MS, halfTheTimeMs * DRAIN_BATCH / all.length);
     for (let start = 0; start < all.length; start += DRAIN_BATCH) {
-      if (start > 0) await new Promise((resolve) => setTimeout(resolve, Math.random() * pauseMs));
+      if (start > 0) await pause(Math.random() * pauseMs);
       for (const connection of all.slice(start, start + DRAIN_BATCH)) farewells.push(connection.sendAway());
     }
-    const { promise: patience, resolve } = Promise.withResolvers<void>();
-    const timer = setTimeout(resolve, FAREWELL_MS);
-    await Promise.race([Promise.all(farewells), patience]);
-    clearTimeout(timer);
+    await within(FAREWELL_MS, Promise.all(farewells));
     this.#isDrained = true;
     for (const places of this.#lingering) places.dispose();
   }

@@ -4,6 +4,7 @@
  * handed what comes. One that reads too slowly falls back to pulling, so nothing is queued without a bound. */
 import type { App } from "../app.ts";
 import { isAway } from "../platform/sql.ts";
+import { pause } from "../platform/timers.ts";
 import type { Reader } from "../rooms/relations.ts";
 import { isRemovalOf, type LiveEvent, type RoomStream } from "./room_stream.ts";
 import { BEHIND_BYTES, CAUGHT_UP_BYTES, type EndReason, LogCut, type Sink, STALLED_MS } from "./subscriptions.ts";
@@ -265,7 +266,7 @@ export class Group {
           else this.#fail(error);
           return null;
         }
-        await new Promise((resolve) => setTimeout(resolve, waitMs));
+        await pause(waitMs);
       }
     }
     return null;

@@ -2,7 +2,7 @@
  * many sockets it has; who was connected to a node that died is offline when another finds its lease expired. */
 import type { App } from "../app.ts";
 import { isAway } from "../platform/sql.ts";
-import { repeat } from "../platform/timers.ts";
+import { pause, repeat } from "../platform/timers.ts";
 import { Directory, isNodeHint } from "./directory.ts";
 import {
   changeConnections,
@@ -19,7 +19,7 @@ import {
 
 const BEAT_MS = 2_000;
 /** How long one whose last connection has gone is still shown online: a reloaded tab comes back sooner. */
-export const GRACE_SECONDS = 5;
+const GRACE_SECONDS = 5;
 /** How long a node may be missing in the database before it counts as gone: after a crash, which empties the table, each
  * writes itself again with its next heartbeat. */
 const MISSING_MS = 2 * BEAT_MS;
@@ -170,7 +170,7 @@ export class Nodes implements AsyncDisposable {
         this.#changed.clear();
         this.#storing = this.#store(userIds);
         await this.#storing;
-        if (this.#isFailing) await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+        if (this.#isFailing) await pause(RETRY_MS);
       }
     } finally {
       this.#isWriting = false; // not a microtask later: a change that came in between would be stored by nobody

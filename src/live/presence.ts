@@ -3,6 +3,7 @@
 import type { App } from "../app.ts";
 import { MemoryBus } from "../platform/bus.ts";
 import { isAway, retryDeadlock } from "../platform/sql.ts";
+import { pause } from "../platform/timers.ts";
 import type { Room } from "../rooms/rooms.ts";
 import { isVisible, type Reader } from "../rooms/relations.ts";
 import type { PresenceStatus, User } from "../users/users.ts";
@@ -72,7 +73,7 @@ export class Presence implements AsyncDisposable {
         await this.#publish(changes).catch(async (error) => {
           if (!isAway(error)) throw error;
           for (const [userId, hasSetStatus] of changes) this.#add(userId, hasSetStatus);
-          await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+          await pause(RETRY_MS);
         });
       }
     } finally {

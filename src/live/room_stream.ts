@@ -2,6 +2,7 @@
  * missing. It lives while somebody here follows the room. */
 import type { App } from "../app.ts";
 import { encodeEventCursor } from "../lib/event_cursors.ts";
+import { pause } from "../platform/timers.ts";
 import { listRoomEvents, readRoomEvent, type RoomEvent, roomTopic } from "../rooms/events.ts";
 import type { Member } from "../rooms/members.ts";
 
@@ -157,7 +158,7 @@ export class RoomStream {
         return await listRoomEvents(this.app, this.roomId, { after: this.head, limit: BATCH_EVENTS_MAX });
       } catch (error) {
         this.app.log.warn("Cannot read the room log, trying again", { roomId: this.roomId, error });
-        await new Promise((resolve) => setTimeout(resolve, waitMs));
+        await pause(waitMs);
       }
     }
     return [];

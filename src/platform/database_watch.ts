@@ -4,7 +4,7 @@ import { DatabaseSockets } from "./database_sockets.ts";
 import type { Log } from "./log.ts";
 import type { Metrics } from "./metrics.ts";
 import { type DatabaseAddress, openSql, type Sql } from "./sql.ts";
-import { repeat } from "./timers.ts";
+import { repeat, within } from "./timers.ts";
 
 /** The clock of the watch. Counted in ticks, a pause of our own (a long computation, a stopped process) is one tick. */
 const TICK_MS = 100;
@@ -78,10 +78,8 @@ export class DatabaseWatch implements AsyncDisposable {
   async check(): Promise<number | null> {
     const startMs = performance.now();
     const ask = this.#probe ?? this.database.sql;
-    const { promise: timeout, resolve } = Promise.withResolvers<boolean>();
-    const timer = setTimeout(() => resolve(false), CHECK_MS);
     const answer = this.unlessStalled(async () => void await ask`select 1`).then(() => true, () => false);
-    const isUp = await Promise.race([answer, timeout]).finally(() => clearTimeout(timer));
+    const isUp = await within(CHECK_MS, answer);
     return isUp ? performance.now() - startMs : null;
   }
 
@@ -99,23 +97,22 @@ export class DatabaseWatch implements AsyncDisposable {
     if (!this.#isAsking) this.#ask();
     this.#unansweredTicks++;
     if (this.#unansweredTicks % STALL_TICKS !== 0) return;
-    this.#begin();
+    this.#noteStall();
     this.#probeSockets.hangUp(); // an answer may come to a new connection
   }
 
   #ask(): void {
-    const { sql, log } = { sql: this.#probe, log: this.database.log };
-    if (sql === null) return;
+    if (this.#probe === null) return;
     this.#isAsking = true;
-    sql`select 1`.then(() => {
+    this.#probe`select 1`.then(() => {
       this.#unansweredTicks = 0;
       if (!this.isStalled) return;
       this.#stall = new AbortController();
-      log.info("The database answers again");
+      this.database.log.info("The database answers again");
     }, () => {/* asked again with the next tick */}).finally(() => this.#isAsking = false);
   }
 
-  #begin(): void {
+  #noteStall(): void {
     if (this.isStalled) return;
     const { log, metrics, sockets } = this.database;
     log.warn("The database does not answer");

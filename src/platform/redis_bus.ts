@@ -5,6 +5,7 @@ import { type Bus, type BusListener, MemoryBus } from "./bus.ts";
 import type { Log } from "./log.ts";
 import { openRedis, type Redis } from "./redis.ts";
 import { Channels, Publisher } from "./redis_clients.ts";
+import { within } from "./timers.ts";
 
 /** How often the way to Redis and back is tried, and how old its last echo may be. */
 const PING_MS = 500;
@@ -83,11 +84,9 @@ export class RedisBus implements Bus {
     const bus = new RedisBus(options);
     await bus.subscribe(LOST_TOPIC, () => bus.#doubt());
     const { promise, resolve } = Promise.withResolvers<void>();
-    const timer = setTimeout(resolve, START_MS);
     const stop = bus.onDoubt(resolve);
-    await promise;
+    await within(START_MS, promise);
     stop();
-    clearTimeout(timer);
     if (!bus.isHealthy) options.log.warn("Starting without Redis: hints from other nodes come late until it is there");
     return bus;
   }

@@ -5,6 +5,7 @@ import { apiAt, type Person, type TestRoom } from "../support/app.ts";
 import type { Wire } from "../support/wires.ts";
 import type { Logged } from "./checker.ts";
 import { numberOf } from "./journals.ts";
+import { naiveMessageId } from "./naive_ids.ts";
 
 export interface Backend {
   /** The program of a node. */
@@ -66,8 +67,6 @@ export const NAIVE: Backend = {
   async readLog({ sql }, room) {
     const messages = await sql<{ id: number }[]>`
       select id from naive_messages where room_id = ${findId("room", room.id)} order by id`;
-    // As the naive server writes its ids.
-    const uuidOf = (id: number) => `00000000-0000-7000-8000-${id.toString(16).padStart(12, "0")}`;
-    return messages.map(({ id }) => ({ seq: id, messageId: encodeId("message", uuidOf(id)) }));
+    return messages.map(({ id }) => ({ seq: id, messageId: naiveMessageId(id) }));
   },
 };

@@ -1,11 +1,12 @@
 /** A room in which a row happens: its people, what they send, who follows it, and what must have become of it in the end. */
 import { type Any, type Person, type TestRoom } from "../support/app.ts";
+import { enlist, place } from "../support/crowds.ts";
 import { commitSilently } from "../support/rooms.ts";
+import { SEND } from "../support/sending.ts";
 import { compare, type Logged, problemsOf, sum } from "./checker.ts";
 import { type Follower, type FollowOptions, SocketFollower } from "./followers.ts";
 import { numberOf } from "./journals.ts";
 import type { Node } from "./nodes.ts";
-import { enlist, place } from "./people.ts";
 import { persist, Tally } from "./requests.ts";
 import { becomes, pause } from "./system.ts";
 import { count, milliseconds, percentile, seconds, type Verdict } from "./verdicts.ts";
@@ -15,10 +16,6 @@ import type { World } from "./world.ts";
 const SETTLE_MS = 20_000;
 /** The same for a chat whose clients may never be level. */
 const CONTROL_SETTLE_MS = 5_000;
-
-const SEND = `mutation ($input: SendMessageInput!) {
-  sendMessage(input: $input) { message { id } errors { code } }
-}`;
 
 export class Chat implements Disposable {
   readonly tally = new Tally();
@@ -114,7 +111,7 @@ export class Chat implements Disposable {
 
   /** Commits messages of which no node hears. */
   async commitSilently(size: number): Promise<void> {
-    await commitSilently({ app: this.world.app } as Any, this.room, size);
+    await commitSilently(this.world, this.room, size);
     this.#silent += size;
   }
 

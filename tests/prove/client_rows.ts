@@ -8,7 +8,7 @@ import { becomes, pause } from "./system.ts";
 import { count, megabytes, type Row, seconds, type Verdict } from "./verdicts.ts";
 import type { World } from "./world.ts";
 
-export const CLIENT_ROWS: readonly Row<World>[] = [
+export const CLIENT_ROWS: readonly Row[] = [
   {
     name: "clients-dropping",
     promise: "A client that comes back with its cursor misses nothing",

@@ -3,9 +3,8 @@ import { dropClients, stallOne } from "./client_rows.ts";
 import { killPubSub, stopRedis } from "./redis_rows.ts";
 import { removeEverybody } from "./removal_rows.ts";
 import type { Row } from "./verdicts.ts";
-import type { World } from "./world.ts";
 
-export interface ControlRow extends Row<World> {
+export interface ControlRow extends Row {
   /** The problem that must be found. */
   readonly mustShow: RegExp;
 }

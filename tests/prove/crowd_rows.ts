@@ -6,7 +6,7 @@ import { becomes, command, pause } from "./system.ts";
 import { count, megabytes, type Row, seconds, type Verdict } from "./verdicts.ts";
 import type { World } from "./world.ts";
 
-export const CROWD_ROWS: readonly Row<World>[] = [
+export const CROWD_ROWS: readonly Row[] = [
   {
     name: "crowd-moving",
     promise: "A crowd that changes nodes at once is served, and costs Redis by the room, not by the head",
@@ -42,8 +42,7 @@ async function moveCrowd(world: World): Promise<Verdict> {
     const startMs = performance.now();
     const settled = Promise.withResolvers<void>();
     const sending = rooms.map((chat) => chat.trickleDuring({ perSecond: 1, on: b }, () => settled.promise));
-    a.wire.isRefusing = true;
-    a.wire.cut();
+    a.wire.refuse();
     await becomes(() => followers.every(({ client }) => isThere(client.connectedAtMs, startMs)), { withinMs: 60_000 });
     movedMs = Math.max(...followers.map(({ client }) => client.connectedAtMs.at(-1) ?? Infinity)) - startMs;
     cpuMs = await cpuOf(b) - cpuBefore;
@@ -51,7 +50,7 @@ async function moveCrowd(world: World): Promise<Verdict> {
     settled.resolve();
     await Promise.all(sending);
   });
-  a.wire.isRefusing = false;
+  a.wire.accept();
   const verdicts = await Promise.all(rooms.map((chat) => chat.verdict()));
   const tooMany = published > ROOMS * PRESENCE_PER_ROOM_MAX
     ? [`${count(published)} presence messages for ${ROOMS} rooms`]

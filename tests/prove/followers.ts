@@ -2,7 +2,7 @@
 import type { Any, Person } from "../support/app.ts";
 import type { Wire } from "../support/wires.ts";
 import { EventStream } from "../support/event_streams.ts";
-import { POLL } from "../support/polls.ts";
+import { tryPoll } from "../support/polls.ts";
 import { FOLLOW, Journal } from "./journals.ts";
 import { LiveClient } from "./live_client.ts";
 import { pause } from "./system.ts";
@@ -120,15 +120,8 @@ export class PollFollower extends RequestFollower {
   protected async follow(wire: Wire): Promise<string | null> {
     const { person, roomId } = this.options;
     while (!this.isDisposed) {
-      const response = await fetch(wire.url, {
-        method: "POST",
-        headers: { "content-type": "application/json", authorization: `Bearer ${person.token}` },
-        body: JSON.stringify({
-          query: POLL,
-          variables: { id: roomId, after: this.journal.cursor, waitSeconds: 2 },
-        }),
-      });
-      const { data, errors } = await response.json();
+      const args = { room: { id: roomId }, after: this.journal.cursor, waitSeconds: 2 };
+      const { data, errors } = await tryPoll(wire, person, args);
       if (errors) return errors[0].extensions?.code === "UNAVAILABLE" ? null : `errors: ${JSON.stringify(errors)}`;
       if (data.room.events === null) return "no longer in the room";
       this.apply(data.room.events);

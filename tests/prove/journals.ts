@@ -10,7 +10,7 @@ export interface Applied {
 }
 
 /** Selects what a journal keeps. */
-export const JOURNAL_FIELDS = `cursor events { __typename cursor ... on MessageSentEvent { message { id } } }`;
+const JOURNAL_FIELDS = `cursor events { __typename cursor ... on MessageSentEvent { message { id } } }`;
 
 export const FOLLOW = `subscription ($roomId: ID!, $after: String) {
   roomEvents(roomId: $roomId, after: $after) { ${JOURNAL_FIELDS} }

@@ -6,7 +6,7 @@ import { pause } from "./system.ts";
 import { count, type Row, seconds, type Verdict } from "./verdicts.ts";
 import type { World } from "./world.ts";
 
-export const NODE_ROWS: readonly Row<World>[] = [
+export const NODE_ROWS: readonly Row[] = [
   {
     name: "sender-killed",
     promise: "Acknowledged means stored; a retry is never a second message",

@@ -60,7 +60,7 @@ export class Node implements AsyncDisposable {
 
   /** Brings it back to how it was in the beginning, whatever was done to it. */
   async heal(): Promise<void> {
-    this.wire.isRefusing = false;
+    this.wire.accept();
     this.wire.flow();
     if (this.#hasEnded.has(this.process)) await this.start();
     else this.thaw();

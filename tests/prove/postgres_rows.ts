@@ -1,12 +1,11 @@
 /** What becomes of the promises while Postgres crashes, throws everybody out, or stands still. */
-import { withSql } from "../support/databases.ts";
+import { terminateBackends, withSql } from "../support/databases.ts";
 import { Chat } from "./chat.ts";
-import type { Postgres, PostgresControl } from "./postgres_server.ts";
 import { pause } from "./system.ts";
 import { count, type Row, type Verdict } from "./verdicts.ts";
-import type { World } from "./world.ts";
+import { own, type World } from "./world.ts";
 
-export const POSTGRES_ROWS: readonly Row<World>[] = [
+export const POSTGRES_ROWS: readonly Row[] = [
   {
     name: "postgres-crash",
     promise: "Acknowledged survives a crash of Postgres",
@@ -26,7 +25,7 @@ export const POSTGRES_ROWS: readonly Row<World>[] = [
     name: "postgres-backends-killed",
     promise: "A connection that dies takes no acknowledged message with it",
     deed: "pg_terminate_backend for every connection, every 2 s for 30 s",
-    run: (world) => sendDuring(world, () => terminateBackends(world)),
+    run: (world) => sendDuring(world, () => terminateRepeatedly(world)),
   },
   {
     name: "postgres-frozen",
@@ -56,23 +55,13 @@ async function sendDuring(world: World, act: () => Promise<readonly string[]>): 
   return await chat.verdict(...figures);
 }
 
-async function terminateBackends({ postgres }: World): Promise<string[]> {
+async function terminateRepeatedly({ postgres }: World): Promise<string[]> {
   let terminated = 0;
   await withSql({ url: postgres.url }, async (sql) => {
     for (let time = 0; time < 15; time++) {
       await pause(2_000);
-      const [{ killed } = { killed: 0 }] = await sql<{ killed: number }[]>`
-        select count(pg_terminate_backend(pid)) as killed
-        from pg_stat_activity
-        where datname = current_database()
-          and pid <> pg_backend_pid()`;
-      terminated += killed;
+      terminated += await terminateBackends(sql);
     }
   });
   return [`${count(terminated)} connections terminated`];
-}
-
-function own({ control }: Postgres): PostgresControl {
-  if (control === null) throw new Error("This Postgres is not ours");
-  return control;
 }

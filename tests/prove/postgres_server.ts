@@ -1,7 +1,8 @@
 /** A Postgres to do harm to: a cluster of our own in a directory of our own, or one that was given and is left in peace. */
 import { join } from "node:path";
 import { withSql } from "../support/databases.ts";
-import { command, freePort } from "./system.ts";
+import { freePort } from "../support/ports.ts";
+import { command } from "./system.ts";
 
 export interface Postgres extends AsyncDisposable {
   /** The empty database that the nodes share. */
@@ -72,6 +73,7 @@ class Cluster implements PostgresControl, AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.thaw().catch(() => {}); // is down already; what is frozen would not hear that it has to stop
     await this.#run("pg_ctl", `stop -w -m immediate -D ${this.#data}`).catch(() => {}); // is down already
     await Deno.remove(this.dir, { recursive: true });
   }

@@ -8,7 +8,7 @@ import { becomes, pause } from "./system.ts";
 import { count, type Row, seconds, type Verdict } from "./verdicts.ts";
 import type { World } from "./world.ts";
 
-export const PRESENCE_ROWS: readonly Row<World>[] = [
+export const PRESENCE_ROWS: readonly Row[] = [
   {
     name: "presence-node-killed",
     promise: "Who was on a dead node is offline within 20 s, each told once; a reload is no flap",

@@ -1,12 +1,11 @@
 /** What becomes of the promises while Redis is away, empty, frozen, or tells lies. */
 import { findId } from "../../src/lib/ids.ts";
 import { Chat } from "./chat.ts";
-import type { RedisControl, RedisServer } from "./redis_server.ts";
 import { pause } from "./system.ts";
 import { count, type Row, type Verdict } from "./verdicts.ts";
-import type { World } from "./world.ts";
+import { own, type World } from "./world.ts";
 
-export const REDIS_ROWS: readonly Row<World>[] = [
+export const REDIS_ROWS: readonly Row[] = [
   {
     name: "redis-stopped",
     promise: "Without Redis everything arrives, a little later",
@@ -90,11 +89,6 @@ async function sendDuring(world: World, act: () => Promise<void>): Promise<Verdi
     ...verdict,
     figures: [...verdict.figures, `on the other node ${chat.latency(chat.followers.slice(10, 20))}`],
   };
-}
-
-function own({ control }: RedisServer): RedisControl {
-  if (control === null) throw new Error("This Redis is not ours");
-  return control;
 }
 
 const MALFORMED = ["", "{", "null", "[]", "0", "garbage", '{"from":1}', '{"from":"x","message":null}', "\0\xff"];

@@ -1,6 +1,7 @@
 /** A Redis to do harm to: a process of our own, or one that was given and is left in peace. */
 import { Redis } from "ioredis";
-import { becomes, freePort } from "./system.ts";
+import { freePort, isListening } from "../support/ports.ts";
+import { becomes } from "./system.ts";
 
 export interface RedisServer extends AsyncDisposable {
   readonly url: string;
@@ -42,9 +43,8 @@ class OwnRedis implements RedisControl {
     if (this.#process !== null) return;
     const args = ["--port", String(this.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"];
     this.#process = new Deno.Command("redis-server", { args, stdin: "null", stdout: "null", stderr: "null" }).spawn();
-    const answers = () =>
-      Deno.connect({ port: this.port }).then((connection) => (connection.close(), true), () => false);
-    if (!await becomes(answers, { withinMs: 5_000 })) throw new Error(`Redis does not listen on port ${this.port}`);
+    const isUp = await becomes(() => isListening(this.port), { withinMs: 5_000 });
+    if (!isUp) throw new Error(`Redis does not listen on port ${this.port}`);
   }
 
   async stop(): Promise<void> {

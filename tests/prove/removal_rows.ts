@@ -1,15 +1,16 @@
 /** How soon nothing more comes to those who may no longer see it: done on one node, their streams on the other. */
 import { done } from "../support/mutations.ts";
 import { type Any, type Api, apiAt, type Person } from "../support/app.ts";
-import { POLL } from "../support/polls.ts";
+import { enlist } from "../support/crowds.ts";
+import { tryPoll } from "../support/polls.ts";
+import type { Wire } from "../support/wires.ts";
 import { Chat } from "./chat.ts";
 import { EventStreamFollower, type Follower, SocketFollower } from "./followers.ts";
-import { enlist } from "./people.ts";
 import { pause } from "./system.ts";
 import { milliseconds, type Row, type Verdict } from "./verdicts.ts";
 import type { World } from "./world.ts";
 
-export const REMOVAL_ROWS: readonly Row<World>[] = [
+export const REMOVAL_ROWS: readonly Row[] = [
   {
     name: "removed",
     promise: "Removed means gone: nothing later than 1 s",
@@ -106,7 +107,7 @@ export async function removeEverybody(
         await removal.act(apiAt(a.wire.port), follower.person, by);
         const ackMs = performance.now();
         await pause(withinMs);
-        const isRefused = await refuses(b.wire.url, { removal, person: follower.person, roomId: chat.room.id });
+        const isRefused = await refuses(b.wire, { removal, person: follower.person, roomId: chat.room.id });
         await pause(WATCH_MS);
         return { removal, follower, lateMs: (follower.journal.applied.at(-1)?.atMs ?? 0) - ackMs, isRefused };
       })),
@@ -144,14 +145,9 @@ function describe(how: string, findings: readonly Finding[]): string {
 }
 
 async function refuses(
-  url: string,
+  wire: Wire,
   { removal, person, roomId }: { readonly removal: Removal; readonly person: Person; readonly roomId: string },
 ): Promise<boolean> {
-  const response = await fetch(url, {
-    method: "POST",
-    headers: { "content-type": "application/json", authorization: `Bearer ${person.token}` },
-    body: JSON.stringify({ query: POLL, variables: { id: roomId } }),
-  });
-  const { data, errors }: Any = await response.json();
+  const { data, errors } = await tryPoll(wire, person, { room: { id: roomId } });
   return removal.endsSession ? errors?.[0]?.extensions?.code === "UNAUTHENTICATED" : !data?.room?.events;
 }

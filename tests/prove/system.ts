@@ -1,10 +1,4 @@
-/** What the harness asks of the machine: ports, commands, and the time that things take. */
-
-/** A port that nobody listens on now. */
-export function freePort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return (listener.addr as Deno.NetAddr).port;
-}
+/** What the harness asks of the machine: commands, and the time that things take. */
 
 /** Asks every `everyMs` until the answer is true. False when it never was within `withinMs`. */
 export async function becomes(

@@ -1,7 +1,8 @@
-/** What comes out of a row, and how it is shown. */
+/** What a row is, what comes out of it, and how that is shown. */
+import type { World } from "./world.ts";
 
 /** One promise put to the test. */
-export interface Row<World> {
+export interface Row {
   /** Short, to be named on the command line. */
   readonly name: string;
   readonly promise: string;

@@ -20,6 +20,9 @@ export interface WorldOptions {
 
 const JWT_SECRET = "a secret for proofs, 32 bytes or more";
 
+/** Time for a node to be ready again, once nothing is broken any more. */
+const READY_MS = 30_000;
+
 export class World implements AsyncDisposable {
   private constructor(
     readonly backend: Backend,
@@ -72,13 +75,14 @@ export class World implements AsyncDisposable {
     return node === a ? [a.wire, b.wire] : [b.wire, a.wire];
   }
 
-  /** Brings everything back up, and waits until both nodes are ready. */
+  /** Brings everything back up, and waits until both nodes are ready. Fails when one does not get ready. */
   async heal(): Promise<void> {
     await this.redis.control?.start();
     this.redis.control?.thaw();
     for (const node of this.nodes) {
       await node.heal();
-      await becomes(() => isReady(node), { withinMs: 30_000 });
+      const isBack = await becomes(() => isReady(node), { withinMs: READY_MS });
+      if (!isBack) throw new Error(`node ${node.name} is not ready again`);
     }
   }
 
@@ -90,6 +94,12 @@ export class World implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.resources[Symbol.asyncDispose]();
   }
+}
+
+/** The hold on a server that a row harms: such a row runs only where the server is ours. */
+export function own<Control>({ control }: { readonly control: Control | null }): Control {
+  if (control === null) throw new Error("This server is not ours to harm");
+  return control;
 }
 
 async function isReady({ wire }: Node): Promise<boolean> {

@@ -82,9 +82,10 @@ export function redisConfig(): Record<string, string> {
   return TEST_REDIS_URL === null ? {} : { REDIS_URL: TEST_REDIS_URL, REDIS_PREFIX: `test_${crypto.randomUUID()}` };
 }
 
-const PASSWORD = "correct horse battery";
+/** Of everybody who is signed up. */
+export const PASSWORD = "correct horse battery";
 /** Made by the server from that password, which takes it 0.3 s each time. */
-const PASSWORD_HASH = "$scrypt$ln=15,r=8,p=3$EJL7DyxosV5xqSWazWdlDQ$M+1MfgOvq5QolKm54yRB8GGw0M6RTb3JZevHEkZbBE8";
+export const PASSWORD_HASH = "$scrypt$ln=15,r=8,p=3$EJL7DyxosV5xqSWazWdlDQ$M+1MfgOvq5QolKm54yRB8GGw0M6RTb3JZevHEkZbBE8";
 
 /** Does what `register` does, with the hash that was made before. */
 async function signUp(app: Parley["app"], name?: string): Promise<Person> {

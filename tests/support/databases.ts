@@ -64,6 +64,16 @@ export async function withSql<T>(address: DatabaseAddress, act: (sql: Sql) => Pr
   }
 }
 
+/** Ends every other connection to the database, as an operator or a failing server does; returns how many there were. */
+export async function terminateBackends(sql: Sql): Promise<number> {
+  const ended = await sql`
+    select pg_terminate_backend(pid)
+    from pg_stat_activity
+    where datname = current_database()
+      and pid <> pg_backend_pid()`;
+  return ended.length;
+}
+
 /** A data directory with all migrations applied. Test files run side by side, so it is built under a lock, once. */
 async function embeddedImage(): Promise<string> {
   const root = join(Deno.env.get("TMPDIR") ?? "/tmp", "parley-test-images");

@@ -66,6 +66,17 @@ export class RoomFollower implements AsyncDisposable {
     return events;
   }
 
+  /** All events until the stream ends, or its socket is closed. */
+  async rest(): Promise<Any[]> {
+    const events: Any[] = [];
+    try {
+      for await (const batch of this.batches) events.push(...batch.events);
+    } catch (error) {
+      if (!(error instanceof CloseEvent)) throw error;
+    }
+    return events;
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     const returned = this.batches.return?.(); // waits for a batch that is asked for, which closing the socket ends
     await this.#client.dispose();

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { type Api, apiAt } from "./app.ts";
 import { readDeployment } from "./deployments.ts";
 import { eventually } from "./eventually.ts";
+import { freePort, isListening } from "./ports.ts";
 
 const PLACES = [...(Deno.env.get("PATH") ?? "").split(":"), "/usr/sbin"].map((folder) => join(folder, "nginx"));
 const binary = (await Promise.all(PLACES.map((path) => Deno.stat(path).then(() => path, () => null)))).find(Boolean);
@@ -24,7 +25,7 @@ export class Nginx implements AsyncDisposable {
   static async before(ports: readonly number[]): Promise<Nginx> {
     const folder = await Deno.makeTempDir({ prefix: "parley-nginx-" });
     await Deno.chmod(folder, 0o755); // started by root, its workers are nobody
-    const port = takeFreePort();
+    const port = freePort();
     await Deno.writeTextFile(join(folder, "nginx.conf"), await localConfig({ ports, port, folder }));
     const nginx = new Nginx(port, apiAt(port), folder);
     let isOver = false;
@@ -59,20 +60,4 @@ async function localConfig(
     assert.ok(config.includes(from), `the configuration of nginx has no ${from}`);
     return config.replaceAll(from, to);
   }, nginxConfig);
-}
-
-/** nginx can't be asked which port it found for itself. */
-function takeFreePort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return listener.addr.port;
-}
-
-async function isListening(port: number): Promise<boolean> {
-  try {
-    using _connection = await Deno.connect({ hostname: "127.0.0.1", port });
-    return true;
-  } catch (error) {
-    if (error instanceof Deno.errors.ConnectionRefused) return false;
-    throw error;
-  }
 }

@@ -1,5 +1,6 @@
 /** What the API does not show: the log as it is stored. */
 import { strict as assert } from "node:assert";
+import type { App } from "../../src/app.ts";
 import { encodeId, findId } from "../../src/lib/ids.ts";
 import { parseEventCursor } from "../../src/lib/event_cursors.ts";
 import type { RoomEventKind } from "../../src/rooms/events.ts";
@@ -78,7 +79,11 @@ export async function collide<T>(
 
 /** Commits messages of the room's creator in one statement, as another node does whose hints get lost; returns
  * what they would be. */
-export async function commitSilently({ app: { sql } }: TestApp, room: TestRoom, count: number): Promise<Any[]> {
+export async function commitSilently(
+  { app: { sql } }: { readonly app: Pick<App, "sql"> },
+  room: Pick<TestRoom, "id">,
+  count: number,
+): Promise<Any[]> {
   return await sql`
     with room as (
       update rooms

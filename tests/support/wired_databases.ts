@@ -1,6 +1,6 @@
 /** A server whose only way to its database is a wire, which a test can cut and stall. */
 import { startApp, type TestApp } from "./app.ts";
-import { createTestDatabase, TEST_DATABASE_URL, withSql } from "./databases.ts";
+import { createTestDatabase, terminateBackends, TEST_DATABASE_URL, withSql } from "./databases.ts";
 import { Wire } from "./wires.ts";
 
 export interface WiredApp extends TestApp {
@@ -9,7 +9,7 @@ export interface WiredApp extends TestApp {
   readonly port: number;
   /** A node on the same database that is not on the wire. */
   startNeighbour(): Promise<TestApp>;
-  /** Kills every connection of servers to the database, as an operator or a failing server does. */
+  /** Kills every connection of servers to the database. */
   killBackends(): Promise<void>;
 }
 
@@ -31,24 +31,14 @@ async function startWired(): Promise<WiredApp> {
   const url = config.DATABASE_URL ?? "";
   const port = Number(new URL(url).port || 5432);
   const wire = stack.use(await Wire.to(port));
-  const wired = new URL(url);
-  wired.hostname = "127.0.0.1";
-  wired.port = new URL(wire.url).port;
-  const app = stack.use(await startApp({ ...config, DATABASE_URL: wired.href }));
+  const app = stack.use(await startApp({ ...config, DATABASE_URL: wire.rewrite(url) }));
   const resources = stack.move();
   return {
     ...app,
     wire,
     port,
     startNeighbour: () => startApp({ ...config }),
-    killBackends: () =>
-      withSql({ url }, async (sql) => {
-        await sql`
-        select pg_terminate_backend(pid)
-        from pg_stat_activity
-        where datname = current_database()
-          and pid <> pg_backend_pid()`;
-      }),
+    killBackends: async () => void await withSql({ url }, terminateBackends),
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
   };
 }

@@ -4,9 +4,8 @@ import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
 
 export class Wire implements AsyncDisposable {
-  /** New connections are reset, as by a machine on which nothing listens. */
-  isRefusing = false;
   readonly #ends = new Map<Socket, Socket>();
+  #isRefusing = false;
   #isStalled = false;
 
   private constructor(
@@ -27,6 +26,14 @@ export class Wire implements AsyncDisposable {
     return wire;
   }
 
+  /** The URL of a server with the way over this wire. */
+  rewrite(url: string): string {
+    const rewritten = new URL(url);
+    rewritten.hostname = "127.0.0.1";
+    rewritten.port = String(this.port);
+    return rewritten.href;
+  }
+
   get url(): string {
     return `http://127.0.0.1:${this.port}/graphql`;
   }
@@ -44,6 +51,16 @@ export class Wire implements AsyncDisposable {
         each.destroy();
       }
     }
+  }
+
+  /** Cuts all connections and resets new ones, as a machine on which nothing listens, until `accept` is called. */
+  refuse(): void {
+    this.#isRefusing = true;
+    this.cut();
+  }
+
+  accept(): void {
+    this.#isRefusing = false;
   }
 
   /** Takes nothing more from either side while all connections stay open, until `flow` is called. */
@@ -72,7 +89,7 @@ export class Wire implements AsyncDisposable {
 
   #join(client: Socket): void {
     client.on("error", () => {}); // `close` follows
-    if (this.isRefusing) return void client.resetAndDestroy();
+    if (this.#isRefusing) return void client.resetAndDestroy();
     const server = connect(this.target, "127.0.0.1");
     for (const [end, other] of [[client, server], [server, client]] as const) {
       this.#ends.set(end, other);
