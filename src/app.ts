@@ -13,9 +13,13 @@ import { openEmbeddedDatabase } from "./platform/pglite.ts";
 import { openRedis } from "./platform/redis.ts";
 import { RedisBus } from "./platform/redis_bus.ts";
 import { type DatabaseAddress, isAway, learnTypes, openSql, type Sql } from "./platform/sql.ts";
+import { within } from "./platform/timers.ts";
 
 /** How long counting with the other nodes may hold up an operation, before this node's own count has to do. */
 const COUNT_MS_MAX = 250;
+
+/** How long closing waits for background work, which has lost its database by then at the latest. */
+const CLOSE_MS_MAX = 10_000;
 
 export interface App extends AsyncDisposable {
   readonly config: Config;
@@ -65,7 +69,13 @@ export async function createApp(config: Config, { database }: AppOptions = {}): 
   const pending = new Set<Promise<unknown>>();
   const singles = new Map<unknown, AsyncDisposable>();
   stack.defer(async () => {
-    while (pending.size > 0) await Promise.all(pending);
+    const finish = async () => {
+      while (pending.size > 0) await Promise.all(pending);
+      return true;
+    };
+    if (!await within(CLOSE_MS_MAX, finish())) {
+      log.error("Background work did not come to its end", { left: pending.size });
+    }
   });
   const resources = stack.move();
   const app: App = {

@@ -1,5 +1,6 @@
 /** Promises while the database is away for a moment, for a while, or answers nothing at all. */
 import { strict as assert } from "node:assert";
+import { DatabaseSockets } from "../src/platform/database_sockets.ts";
 import { isAway, openSql } from "../src/platform/sql.ts";
 import type { Answer, Any, Person, TestApp, TestRoom } from "./support/app.ts";
 import { countWaitingPolls } from "./support/counters.ts";
@@ -73,23 +74,26 @@ testWired("arrays are still read and written as arrays after the connections wer
   assert.deepEqual(await read(), ids);
 });
 
-testWired("a connection that a firewall has forgotten is given up, and the statement with it", async ({ wire, settings }) => {
-  const sockets = new DatabaseSockets();
-  const sql = openSql({ url: settings.DATABASE_URL ?? "" }, { onStatement: () => {}, sockets, poolSize: 1 });
-  await sql`select 1`;
-  wire.stall();
-  let refusal: unknown = null;
-  const asking = sql`select 1`.catch((error) => refusal = error);
-  await eventually("the end of the wait", () => {
-    sockets.tend();
-    return refusal !== null;
-  });
-  await asking;
-  assert.ok(isAway(refusal), String(refusal));
-  wire.flow();
-  assert.equal((await sql`select 1`).length, 1);
-  await sql.end();
-});
+testWired(
+  "a connection that a firewall has forgotten is given up, and the statement with it",
+  async ({ wire, settings }) => {
+    const sockets = new DatabaseSockets();
+    const sql = openSql({ url: settings.DATABASE_URL ?? "" }, { onStatement: () => {}, sockets, poolSize: 1 });
+    await sql`select 1`;
+    wire.stall();
+    let refusal: unknown = null;
+    const asking = sql`select 1`.catch((error) => refusal = error);
+    await eventually("the end of the wait", () => {
+      sockets.tend();
+      return refusal !== null;
+    });
+    await asking;
+    assert.ok(isAway(refusal), String(refusal));
+    wire.flow();
+    assert.equal((await sql`select 1`).length, 1);
+    await sql.end();
+  },
+);
 
 const OUTAGES: Record<string, { go(app: WiredApp): void; comeBack(app: WiredApp): void }> = {
   "swallows everything": { go: ({ wire }) => wire.stall(), comeBack: ({ wire }) => wire.flow() },
