@@ -53,12 +53,12 @@ export async function createApp(config: Config, { database }: AppOptions = {}): 
   const sockets = new DatabaseSockets();
   const sql = openSql(address, { onStatement: () => metrics.sqlStatements.inc(), sockets });
   stack.defer(() => sql.end({ timeout: 5 }));
-  const applied = await learnTypes(sql).then(() => migrate(sql)).catch((error) => {
-    if (!isAway(error)) throw error;
+  await learnTypes(sql).catch((error) => {
     throw new StartError(`Cannot reach the database: ${error.message || error.code}; check DATABASE_URL`, {
       cause: error,
     });
   });
+  const applied = await migrate(sql);
   if (applied.length > 0) log.info("Migrated the database", { applied });
 
   const watch = stack.use(new DatabaseWatch({ address, sql, sockets, log, metrics }));

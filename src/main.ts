@@ -63,10 +63,12 @@ export async function runUntilSignal(start: () => Promise<Parley>): Promise<void
     Deno.addSignalListener("SIGINT", onSignal);
     Deno.addSignalListener("SIGTERM", onSignal);
     using survival = new DisposableStack(); // to the very end: draining, too, must not be cut short
-    await using parley = await start();
+    const parley = await start();
     survival.use(surviveUncaught(parley.app));
     await signal;
     parley.app.log.info("Draining");
+    await parley[Symbol.asyncDispose]();
+    parley.app.log.info("Stopped");
   } catch (error) {
     exitWith(error);
   }

@@ -47,8 +47,11 @@ Deno.test("checks and counts are for admins; for everybody else they are null, w
   const { checks: [database, ...others], ...counts } = await ask(app, admin);
   assert.deepEqual(counts, { connectionCount: 1, instanceCount: 1 });
   assert.deepEqual([database.name, database.status], ["postgres", "OK"]);
-  assert.deepEqual(others, TEST_REDIS_URL === null ? [] : [{ name: "redis", status: "OK", latencyMs: null }]);
-  assert.ok(database.latencyMs > 0);
+  assert.deepEqual(
+    others.map(({ name, status }: Any) => [name, status]),
+    TEST_REDIS_URL === null ? [] : [["redis", "OK"]],
+  );
+  for (const { latencyMs } of [database, ...others]) assert.ok(latencyMs > 0);
   const other = await signUpAdmin(app);
   await done(app, "updateAccount", { userId: admin.id, role: "USER" }, other);
   assert.deepEqual(await ask(app, admin), nothing, "one who is no admin any more, with the same token");

@@ -6,6 +6,8 @@ export type BusListener = (message: unknown) => void;
 export interface Bus extends AsyncDisposable {
   /** Whether hints of other nodes are known to arrive. Always so on the bus of a single node. */
   readonly isHealthy: boolean;
+  /** Milliseconds that the last hint took on the way to itself; `null` where there is no way, or it is not known yet. */
+  readonly latencyMs: number | null;
   /** Listeners on this node. */
   readonly listenerCount: number;
   /** Hands the message, which must survive JSON, to every listener of the topic, at most once each, in no promised order.
@@ -22,6 +24,7 @@ export interface Bus extends AsyncDisposable {
 /** The bus of a single node. A throw in one listener is logged and reaches neither the publisher nor the others. */
 export class MemoryBus implements Bus {
   readonly isHealthy = true;
+  readonly latencyMs = null;
   readonly #listeners = new Map<string, Set<BusListener>>();
 
   constructor(private readonly log: Log) {}

@@ -16,6 +16,9 @@ const OPTIONS: RedisOptions = {
   autoResendUnfulfilledCommands: false,
   maxRetriesPerRequest: 0,
   autoResubscribe: false, // the bus knows what it wants to hear
+  // Whether it answers, the bus finds out; asked while a connection is being closed, it ends the process.
+  enableReadyCheck: false,
+  disableClientInfo: true,
   retryStrategy: (tries) => Math.min(RECONNECT_MS * 2 ** tries, RECONNECT_MS_MAX) * (0.5 + Math.random() / 2),
 };
 
@@ -34,16 +37,8 @@ export function openRedis(
     connectionName: `parley:${name}`,
     ...(commandMs === undefined ? {} : { commandTimeout: commandMs }),
   });
-  let isAway = false;
-  client.on("ready", () => {
-    if (isAway) log.info("Redis is back", { connection: name });
-    isAway = false;
-  });
-  // Without a listener a failed try would end the process.
-  client.on("error", (error) => {
-    if (!isAway) log.warn("Redis is away", { connection: name, error });
-    isAway = true;
-  });
+  // Without a listener a failed try would end the process. The bus tells once what becomes of all of them.
+  client.on("error", (error) => log.debug("No connection to Redis", { connection: name, state: error.message }));
   return {
     client,
     async [Symbol.asyncDispose]() {

@@ -50,6 +50,8 @@ export class RedisBus implements Bus {
   readonly #doubters = new Set<() => void>();
   #isHealthy = false;
   #isClosed = false;
+  #pingMs = 0;
+  #latencyMs: number | null = null;
   /** When the last ping came back. */
   #echoMs = -Infinity;
   #checkMs = performance.now();
@@ -87,12 +89,16 @@ export class RedisBus implements Bus {
     const stop = bus.onDoubt(resolve);
     await within(START_MS, promise);
     stop();
-    if (!bus.isHealthy) options.log.warn("Starting without Redis: hints from other nodes come late until it is there");
+    if (!bus.isHealthy) options.log.warn("Redis is away: until it is there, hints from other nodes come late");
     return bus;
   }
 
   get isHealthy(): boolean {
     return this.#isHealthy;
+  }
+
+  get latencyMs(): number | null {
+    return this.#isHealthy ? this.#latencyMs : null;
   }
 
   get listenerCount(): number {
@@ -158,11 +164,13 @@ export class RedisBus implements Bus {
   }
 
   #ping(): void {
+    this.#pingMs = performance.now();
     this.#send(this.#pingChannel, null);
   }
 
   #hearEcho(): void {
     this.#echoMs = this.#silentMs = performance.now();
+    this.#latencyMs = this.#echoMs - this.#pingMs;
     this.#setHealth(true);
   }
 
@@ -186,9 +194,9 @@ export class RedisBus implements Bus {
   #setHealth(isHealthy: boolean): void {
     if (isHealthy === this.#isHealthy || this.#isClosed) return;
     this.#isHealthy = isHealthy;
-    if (isHealthy) this.#log.info("Hints from other nodes arrive");
+    if (isHealthy) this.#log.info("Redis is there: hints from other nodes arrive");
     else {
-      this.#log.warn("Hints from other nodes do not arrive: the database is asked every 2 s instead");
+      this.#log.warn("Redis is away: the database is asked every 2 s instead of waiting for hints from other nodes");
       this.#channels.giveUp();
     }
     this.#doubt();
