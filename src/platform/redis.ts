@@ -1,12 +1,15 @@
 /** Connections to Redis (ioredis). Nothing waits for it for long: without Redis the server goes on. */
-import { once } from "node:events";
 import { Redis, type RedisOptions } from "ioredis";
 import type { Log } from "./log.ts";
+import { pause, within } from "./timers.ts";
 
 export type { Redis };
 
 const RECONNECT_MS = 50;
 const RECONNECT_MS_MAX = 1_000;
+
+/** How long a connection may take to begin before it is closed all the same. */
+const BEGIN_MS = 500;
 
 const OPTIONS: RedisOptions = {
   connectTimeout: 2_000,
@@ -16,8 +19,6 @@ const OPTIONS: RedisOptions = {
   autoResendUnfulfilledCommands: false,
   maxRetriesPerRequest: 0,
   autoResubscribe: false, // the bus knows what it wants to hear
-  // Whether it answers, the bus finds out; asked while a connection is being closed, it ends the process.
-  enableReadyCheck: false,
   disableClientInfo: true,
   retryStrategy: (tries) => Math.min(RECONNECT_MS * 2 ** tries, RECONNECT_MS_MAX) * (0.5 + Math.random() / 2),
 };
@@ -42,11 +43,21 @@ export function openRedis(
   return {
     client,
     async [Symbol.asyncDispose]() {
+      // Closed while it begins, a connection would end the process with what it asks first.
+      const isBeginning = ["connecting", "connect"].includes(client.status);
+      if (isBeginning) await within(BEGIN_MS, hear(client, "ready", "close"));
       // Between two tries there is no connection that could end, only the timer for it.
       const hasConnection = client.status !== "end" && client.status !== "reconnecting";
-      const ended = hasConnection ? once(client, "end") : new Promise((resolve) => setTimeout(resolve));
+      const ended = hasConnection ? hear(client, "end") : pause(0);
       client.disconnect();
       await ended;
     },
   };
+}
+
+/** Resolves at the first of these events. */
+function hear(client: Redis, ...events: string[]): Promise<void> {
+  return new Promise((resolve) => {
+    for (const event of events) client.once(event, () => resolve());
+  });
 }
