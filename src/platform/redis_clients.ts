@@ -24,9 +24,9 @@ export class Publisher {
     this.client.publish(channel, text).then(() => {}, () => this.#hasLost = true).finally(() => this.#pending--);
   }
 
-  /** Whether hints were lost since the last call that could be told of it. */
+  /** Whether hints were lost since the last call. Where the word of it is lost as well, the next call says so again. */
   takeLoss(): boolean {
-    if (!this.#hasLost || this.client.status !== "ready" || this.#pending > 0) return false;
+    if (!this.#hasLost || this.client.status !== "ready") return false;
     this.#hasLost = false;
     return true;
   }
