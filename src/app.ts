@@ -5,6 +5,7 @@ import { StartError } from "./errors.ts";
 import { type Bus, MemoryBus } from "./platform/bus.ts";
 import { DatabaseSockets } from "./platform/database_sockets.ts";
 import { DatabaseWatch } from "./platform/database_watch.ts";
+import { type Files, openFiles } from "./platform/files.ts";
 import { createLimits, type Limits, type SharedStore } from "./platform/limits.ts";
 import { createLog, type Log } from "./platform/log.ts";
 import { createMetrics, type Metrics } from "./platform/metrics.ts";
@@ -29,6 +30,7 @@ export interface App extends AsyncDisposable {
   /** Whether the database answers. */
   readonly database: DatabaseWatch;
   readonly bus: Bus;
+  readonly files: Files;
   readonly limits: Limits;
   readonly metrics: Metrics;
   readonly log: Log;
@@ -84,6 +86,7 @@ export async function createApp(config: Config, { database }: AppOptions = {}): 
     sql,
     database: watch,
     bus,
+    files: openFiles(config),
     limits,
     metrics,
     log,

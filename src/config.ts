@@ -32,6 +32,9 @@ export const ROOM_MEMBERS_MAX = 5_000;
 /** How long one counts as typing after the last word of it. */
 export const TYPING_TIMEOUT_SECONDS = 6;
 
+/** All of them, or none. */
+const S3_TOGETHER = ["S3_ENDPOINT", "S3_BUCKET", "S3_ACCESS_KEY_ID", "S3_SECRET_ACCESS_KEY"] as const;
+
 const Environment = z.object({
   HOST: z.string().min(1).default("127.0.0.1"),
   PORT: count(0, 65_535).default(4000),
@@ -48,6 +51,13 @@ const Environment = z.object({
   MAX_MESSAGE_LENGTH: count(1, 100_000).default(4000),
   MESSAGE_EDIT_WINDOW_SECONDS: count(1, 31_536_000).optional(),
   MAX_UPLOAD_BYTES: count(1, 1_073_741_824).default(26_214_400),
+  UPLOAD_QUOTA_BYTES: count(1, Number.MAX_SAFE_INTEGER).default(1_073_741_824),
+  IMAGE_WORKERS: count(0, 64).default(1),
+  S3_ENDPOINT: url("http:", "https:").optional(),
+  S3_BUCKET: z.string().min(1).optional(),
+  S3_REGION: z.string().min(1).default("us-east-1"),
+  S3_ACCESS_KEY_ID: z.string().min(1).optional(),
+  S3_SECRET_ACCESS_KEY: z.string().min(1).optional(),
   MAX_CONNECTIONS: count(1, 1_000_000).default(50_000),
   MAX_CONNECTIONS_PER_USER: count(1, 10_000).default(20),
   MAX_CONNECTIONS_PER_ADDRESS: count(1, 1_000_000).default(2000),
@@ -69,6 +79,16 @@ const Environment = z.object({
   DRAIN_SECONDS: count(0, 3600).default(20),
   LOG_LEVEL: z.enum(["debug", "info", "warn", "error"]).default("info"),
 });
+
+/** A bucket of an S3-compatible storage. */
+export interface S3Config {
+  /** Without a trailing slash; buckets are paths below it. */
+  readonly endpoint: string;
+  readonly bucket: string;
+  readonly region: string;
+  readonly accessKeyId: string;
+  readonly secretAccessKey: string;
+}
 
 export interface Config {
   readonly host: string;
@@ -93,6 +113,12 @@ export interface Config {
   readonly messageEditWindowSeconds: number | null;
   /** Of one file. */
   readonly maxUploadBytes: number;
+  /** Of all files of one user together. */
+  readonly uploadQuotaBytes: number;
+  /** Processes for images that this server starts. */
+  readonly imageWorkers: number;
+  /** `null`: files in `dataDir`. */
+  readonly s3: S3Config | null;
   readonly maxConnections: number;
   readonly maxConnectionsPerUser: number;
   /** An IPv6 address counts as its /64. */
@@ -124,6 +150,10 @@ export function loadConfig(env: Readonly<Record<string, string>> = Deno.env.toOb
       "JWT_SECRET: required with DATABASE_URL, so that all nodes accept the same tokens; try `openssl rand -hex 32`",
     );
   }
+  const absent = S3_TOGETHER.filter((name) => !env[name]);
+  if (absent.length > 0 && absent.length < S3_TOGETHER.length) {
+    problems.push(...absent.map((name) => `${name}: required with the other S3_ variables`));
+  }
   if (!parsed.success || problems.length > 0) throw new ConfigError(problems);
   const { data } = parsed;
   const embedded = data.DATABASE_URL === undefined;
@@ -141,6 +171,9 @@ export function loadConfig(env: Readonly<Record<string, string>> = Deno.env.toOb
     maxMessageLength: data.MAX_MESSAGE_LENGTH,
     messageEditWindowSeconds: data.MESSAGE_EDIT_WINDOW_SECONDS ?? null,
     maxUploadBytes: data.MAX_UPLOAD_BYTES,
+    uploadQuotaBytes: data.UPLOAD_QUOTA_BYTES,
+    imageWorkers: data.IMAGE_WORKERS,
+    s3: readS3(data),
     maxConnections: data.MAX_CONNECTIONS,
     maxConnectionsPerUser: data.MAX_CONNECTIONS_PER_USER,
     maxConnectionsPerAddress: data.MAX_CONNECTIONS_PER_ADDRESS,
@@ -154,4 +187,11 @@ export function loadConfig(env: Readonly<Record<string, string>> = Deno.env.toOb
     drainSeconds: data.DRAIN_SECONDS,
     logLevel: data.LOG_LEVEL,
   };
+}
+
+function readS3(data: z.infer<typeof Environment>): S3Config | null {
+  const { S3_ENDPOINT: endpoint, S3_BUCKET: bucket, S3_REGION: region } = data;
+  const { S3_ACCESS_KEY_ID: accessKeyId, S3_SECRET_ACCESS_KEY: secretAccessKey } = data;
+  if (!endpoint || !bucket || !accessKeyId || !secretAccessKey) return null;
+  return { endpoint: endpoint.replace(/\/+$/, ""), bucket, region, accessKeyId, secretAccessKey };
 }

@@ -29,7 +29,7 @@ const GRAPHQL = /^(graphql|graphql-yoga|graphql-ws|graphql-scalars|@graphql-yoga
 const WRAPPED = [
   ...["postgres", "ioredis", "@graphql-yoga/redis-event-target", "@electric-sql/pglite", "@electric-sql/pglite-socket"],
   ...["jose", "typeid-js", "rate-limiter-flexible", "prom-client", "pg-boss", "dataloader"],
-  ...["imagescript", "@jsquash/webp", "thumbhash", "exifr", "file-type"],
+  ...["aws4fetch", "@fastify/busboy", "sharp", "thumbhash", "file-type"],
 ];
 
 /** Runs apart from the server, in a process that may be killed: it knows nothing but the words they exchange. */

@@ -26,6 +26,8 @@ export const LIMITS = {
   send: { points: 30, seconds: 10 },
   /** By user and room: reactions and pins. */
   react: { points: 60, seconds: 10 },
+  /** By user: requests with files, and files that are announced. */
+  upload: { points: 60, seconds: 60 },
   /** By user: a search reads up to 10,000 messages. */
   search: { points: 60, seconds: 60 },
   /** By user: all streams that the quotas allow may come back at once. */
