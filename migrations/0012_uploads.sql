@@ -20,7 +20,7 @@ create table files (
   renditions jsonb,
   -- What is safe of a transfer that may be taken up again.
   progress jsonb,
-  -- Whether the bytes are stored as they came; an image's are not once it was processed.
+  -- Whether the bytes are stored as they came: an image's are not once it was processed.
   has_upload boolean not null default true,
   -- Since when nothing refers to it; after a while it is deleted.
   unused_since timestamptz(3) default now(),
@@ -29,8 +29,8 @@ create table files (
 
 create index files_unused on files (unused_since) where unused_since is not null;
 create index files_processing on files (created_at) where status = 'PROCESSING';
--- Those whose bytes as they came are of no use any more.
-create index files_processed on files (id) where has_upload and (status = 'FAILED' or renditions is not null);
+-- Images that are stored as they came though they need not be any more.
+create index files_processed on files (id) where has_upload and renditions is not null;
 
 alter table users
   -- Sum of `byte_size` over the files of a user: two uploads at once can't both take the last byte of a quota.
@@ -63,11 +63,14 @@ create index attachments_message on attachments (message_id, position) where mes
 create index attachments_room on attachments (room_id, seq, position) where seq is not null;
 create index attachments_scheduled on attachments (scheduled_message_id, position)
   where scheduled_message_id is not null;
+create index attachments_of_uploader on attachments (uploader_id) where message_id is null;
 create index attachments_unsent on attachments (created_at) where message_id is null and scheduled_message_id is null;
 
--- Whatever it was that referred to a file and does so no more: a deletion, a new picture, a room that is purged.
-create function release_file() returns trigger
-language plpgsql as $$
+-- So that a message without files is shown without asking for them.
+alter table messages add column attachment_count smallint not null default 0;
+
+-- Nothing refers to a file twice: what did and does no more (a deletion, another picture, a room that is purged) ends it.
+create function release_file() returns trigger language plpgsql as $$
 declare
   released uuid := case tg_table_name
     when 'attachments' then to_jsonb(old) ->> 'file_id'
@@ -75,7 +78,7 @@ declare
     when 'rooms' then to_jsonb(old) ->> 'icon_id'
   end;
 begin
-  update files set unused_since = now() where id = released;
+  update files set status = 'DELETING', unused_since = now() where id = released;
   return null;
 end
 $$;
@@ -88,8 +91,8 @@ create trigger rooms_release after update of icon_id on rooms for each row
 create trigger rooms_deleted after delete on rooms for each row
   when (old.icon_id is not null) execute function release_file();
 
--- Deletes the files of messages that are deleted themselves.
-create function drop_attachments(message uuid) returns void
-language sql as $$
-  delete from attachments where message_id = message
+-- Drops the attachments of a message. Called under the lock of the message.
+create function drop_attachments(emptied_id uuid) returns bigint language sql volatile as $$
+  with dropped as (delete from attachments where message_id = emptied_id returning 1)
+  select count(*) from dropped
 $$;

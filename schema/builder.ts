@@ -9,6 +9,7 @@ import type { App } from "../src/app.ts";
 import type { Context } from "../src/context.ts";
 import { PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX, type PageArgs } from "../src/lib/pages.ts";
 import type { Reader } from "../src/rooms/relations.ts";
+import type { IncomingFile } from "../src/uploads/receiving.ts";
 
 interface UserTypes {
   Context: Context;
@@ -20,6 +21,7 @@ interface UserTypes {
     DateTime: { Input: Date; Output: Date };
     EmailAddress: { Input: string; Output: string };
     URL: { Input: string; Output: string };
+    Upload: { Input: IncomingFile; Output: never };
   };
 }
 

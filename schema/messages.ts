@@ -120,9 +120,11 @@ builder.objectFields(Room, (t) => ({
 
 mutation("sendMessage", {
   description: "Sends a message. Safe to retry with the same `clientMessageId`.",
+  about: ". `content` or `attachmentIds` must be given",
   input: (t) => ({
     roomId: t.id({ required: true, description: "Room." }),
     content: t.string({ description: "Markdown text. `@username` mentions a user and `@everyone` the room." }),
+    attachmentIds: t.idList({ description: "Uploaded files of the viewer in this room." }),
     replyToId: t.id({ description: "Message to quote." }),
     threadRootId: t.id({ description: "Message that starts the thread to write in." }),
     clientMessageId: t.string({
@@ -135,7 +137,8 @@ mutation("sendMessage", {
     const member = await requireKey(ctx, roomId);
     const replyToId = findOptionalId("message", input.replyToId);
     const threadRootId = findOptionalId("message", input.threadRootId);
-    const message = await sendMessage(ctx.app, member, { ...input, replyToId, threadRootId });
+    const attachmentIds = input.attachmentIds?.map((id) => findId("attachment", id));
+    const message = await sendMessage(ctx.app, member, { ...input, attachmentIds, replyToId, threadRootId });
     return { message, epoch: member.epoch };
   },
   fields: (t) => ({

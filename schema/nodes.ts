@@ -12,6 +12,7 @@ import { listVisibleBans } from "../src/rooms/bans.ts";
 import { listVisibleInvites } from "../src/rooms/invites.ts";
 import { listVisibleMembers } from "../src/rooms/members.ts";
 import { listVisibleRooms } from "../src/rooms/rooms.ts";
+import { listVisibleAttachments } from "../src/uploads/attachments.ts";
 import { listNotifications } from "../src/users/notifications.ts";
 import { listVisibleAnnouncements } from "../src/users/announcements.ts";
 import { listUsers } from "../src/users/users.ts";
@@ -43,8 +44,7 @@ const NODES: Readonly<Record<IdPrefix, { readonly type: OutputType<SchemaTypes>;
   invite: { type: RoomInvite, find: listVisibleInvites },
   ban: { type: RoomBan, find: listVisibleBans },
   message: { type: Message, find: listVisibleMessages },
-  // Nothing can be uploaded yet.
-  attachment: { type: Attachment, find: () => Promise.resolve([]) },
+  attachment: { type: Attachment, find: listVisibleAttachments },
   scheduled: { type: ScheduledMessage, find: listScheduledMessages },
   notification: { type: Notification, find: (app, { userId }, ids) => listNotifications(app, userId, ids) },
   announcement: { type: Announcement, find: (app, { userId }, ids) => listVisibleAnnouncements(app, userId, ids) },

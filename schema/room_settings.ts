@@ -5,7 +5,8 @@ import type { NotificationLevel as Level } from "../src/rooms/members.ts";
 import { listPermissions } from "../src/rooms/outsiders.ts";
 import type { RoomPermission as Permission } from "../src/rooms/permissions.ts";
 import type { Room as RoomRow } from "../src/rooms/rooms.ts";
-import { updateRoom, updateRoomNotifications } from "../src/rooms/settings.ts";
+import { updateRoomNotifications } from "../src/rooms/settings.ts";
+import { updateRoomAndIcon } from "../src/uploads/pictures.ts";
 import { builder } from "./builder.ts";
 import { mutation } from "./mutations.ts";
 import { requireKey, Room, RoomKind } from "./rooms.ts";
@@ -64,11 +65,12 @@ mutation("updateRoom", {
     name: t.string({ description: "Name." }),
     slug: t.string({ description: "Unique name for URLs." }),
     topic: t.string({ description: "What the room is about." }),
+    icon: t.field({ type: "Upload", description: "Image file." }),
     slowModeSeconds: t.int({ description: "Seconds between two messages of one member." }),
   }),
   resolve: async ({ roomId, ...change }, ctx) => {
     const member = await requireKey(ctx, roomId);
-    return { roomId: await updateRoom(ctx.app, member, change) };
+    return { roomId: await updateRoomAndIcon(ctx.app, member, change) };
   },
   fields: (t) => ({
     room: t.field({ type: Room, nullable: true, description: "The changed room.", resolve: ({ roomId }) => roomId }),

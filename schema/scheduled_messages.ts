@@ -13,6 +13,7 @@ import {
   updateScheduledMessage,
 } from "../src/messages/scheduled_messages.ts";
 import { listVisibleMessages } from "../src/messages/messages.ts";
+import { listScheduledAttachments } from "../src/uploads/attachments.ts";
 import { builder, Node, pageArgs, pageComplexity, pageTypes } from "./builder.ts";
 import { ErrorCode } from "./errors.ts";
 import { Message } from "./messages.ts";
@@ -54,7 +55,12 @@ export const ScheduledMessage = builder.loadableObject("ScheduledMessage", {
       load: loadVisible,
       resolve: ({ replyToId }) => replyToId,
     }),
-    attachments: t.field({ type: [Attachment], description: "Files to send.", resolve: () => [] }),
+    attachments: t.loadableList({
+      type: Attachment,
+      description: "Files to send.",
+      load: (ids: string[], ctx) => listScheduledAttachments(ctx.app, ids),
+      resolve: ({ id }) => id,
+    }),
     sendAt: t.expose("sendAt", { type: "DateTime", description: "When to send it." }),
     status: t.expose("status", { type: ScheduledMessageStatus, description: "State." }),
     sentMessage: t.loadable({
@@ -101,12 +107,14 @@ mutation("scheduleMessage", {
     content: t.string({ required: true, description: "Markdown text." }),
     sendAt: t.field({ type: "DateTime", required: true, description: "When to send it; up to 1 year ahead." }),
     replyToId: t.id({ description: "Message to quote." }),
+    attachmentIds: t.idList({ description: "Uploaded files of the viewer in this room." }),
     clientMessageId: t.string({ description: "As in `sendMessage`." }),
   }),
   resolve: async ({ roomId, replyToId, ...input }, ctx) => {
     const member = await requireKey(ctx, roomId);
+    const attachmentIds = input.attachmentIds?.map((id) => findId("attachment", id));
     const quoted = { replyToId: findOptionalId("message", replyToId) };
-    return { scheduledMessage: await scheduleMessage(ctx.app, member, { ...input, ...quoted }) };
+    return { scheduledMessage: await scheduleMessage(ctx.app, member, { ...input, attachmentIds, ...quoted }) };
   },
   fields: (t) => ({
     scheduledMessage: t.field({

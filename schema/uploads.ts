@@ -1,38 +1,43 @@
-/** Files and pictures as they are shown. Nobody can upload yet: there are no pictures, and no message has a file. */
-import { encodeId } from "../src/lib/ids.ts";
-import { EMPTY_PAGE, parsePage } from "../src/lib/pages.ts";
+/** Files and pictures: uploading, showing and deleting them. */
+import { dataloaderGetter } from "@pothos/plugin-dataloader";
+import { type Context, requireViewer } from "../src/context.ts";
+import { encodeId, findId } from "../src/lib/ids.ts";
+import { parsePage } from "../src/lib/pages.ts";
 import type { LiveEvent } from "../src/live/room_stream.ts";
-import type { MediaKind as Kind } from "../src/messages/search.ts";
-import { builder, Node, pageArgs, pageComplexity, pageTypes } from "./builder.ts";
+import { deleteAttachment } from "../src/messages/attachment_deletion.ts";
+import { avatarOfOther } from "../src/rooms/direct_rooms.ts";
+import {
+  type Attachment as AttachmentRow,
+  type AttachmentStatus as Status,
+  listAttachments,
+  listAttachmentsOf,
+  listEventAttachments,
+  pageAttachments,
+} from "../src/uploads/attachments.ts";
+import type { ImageSize as Size, MediaKind as Kind } from "../src/uploads/files.ts";
+import { attachmentUrl, pictureUrl } from "../src/uploads/links.ts";
+import { listPictures, type Picture, updateAvatar } from "../src/uploads/pictures.ts";
+import { IncomingFile } from "../src/uploads/receiving.ts";
+import { createUpload, uploadAttachments } from "../src/uploads/uploading.ts";
+import { builder, Node, pageArgs, pageComplexity, pageTypes, viewerSlot } from "./builder.ts";
 import { Message } from "./messages.ts";
+import { mutation } from "./mutations.ts";
 import { RoomEvent } from "./room_events.ts";
-import { asMember, Room } from "./rooms.ts";
+import { asMember, requireKey, Room } from "./rooms.ts";
 import { User } from "./users.ts";
 
-type Size = "SMALL" | "MEDIUM" | "LARGE" | "ORIGINAL";
+builder.scalarType("Upload", {
+  description:
+    "A file sent with the GraphQL multipart request protocol (`apollo-upload-client`, or urql's `fetchExchange`).",
+  specifiedByURL: "https://github.com/jaydenseric/graphql-multipart-request-spec",
+  parseValue: (value) => requireFile(value),
+  parseLiteral: () => requireFile(null),
+  serialize: () => requireFile(null),
+});
 
-interface ImageRow {
-  readonly urls: Readonly<Record<Size, string>>;
-  /** Pixels of the original. */
-  readonly width: number;
-  readonly height: number;
-  readonly thumbhash: string | null;
-  readonly alt: string | null;
-}
-
-interface AttachmentRow {
-  readonly id: string;
-  readonly roomId: string;
-  readonly uploaderId: string;
-  readonly messageId: string | null;
-  readonly filename: string;
-  readonly mediaType: string;
-  readonly mediaKind: Kind;
-  readonly byteSize: number;
-  readonly url: string;
-  readonly image: ImageRow | null;
-  readonly status: "PROCESSING" | "READY" | "FAILED";
-  readonly createdAt: Date;
+function requireFile(value: unknown): IncomingFile {
+  if (value instanceof IncomingFile) return value;
+  throw new TypeError("Cannot read the file: it comes as a part of a multipart request, and stands in a variable");
 }
 
 const ImageSize = builder.enumType("ImageSize", {
@@ -42,7 +47,7 @@ const ImageSize = builder.enumType("ImageSize", {
     MEDIUM: { description: "Fits 256 x 256." },
     LARGE: { description: "Fits 1024 x 1024." },
     ORIGINAL: { description: "As uploaded, without metadata." },
-  },
+  } satisfies Record<Size, { description: string }>,
 });
 
 export const MediaKind = builder.enumType("MediaKind", {
@@ -61,33 +66,58 @@ const AttachmentStatus = builder.enumType("AttachmentStatus", {
     PROCESSING: { description: "Stored; the thumbnail is being made. `AttachmentProcessedEvent` follows." },
     READY: { description: "Ready." },
     FAILED: { description: "The file could not be processed; the original can still be downloaded." },
-  },
+  } satisfies Record<Status, { description: string }>,
 });
+
+/** An attachment is for those in the room, a picture for everybody who finds its URL. */
+type ImageRow = { readonly attachment: AttachmentRow } | { readonly picture: Picture };
+
+const PLACEHOLDER_URL = "https://placeholder.invalid/";
+
+const attachmentLink = viewerSlot(
+  PLACEHOLDER_URL,
+  ({ attachment, size }: { readonly attachment: AttachmentRow; readonly size: Size }, { userId }, app) =>
+    attachmentUrl(app, userId, attachment, size),
+);
 
 const Image = builder.objectRef<ImageRow>("Image").implement({
   description: "An image with everything needed to lay it out before it has loaded.",
   fields: (t) => ({
     url: t.field({
       type: "URL",
-      description: "URL of the rendition; it does not change for the same content, so it is safe to cache for ever.",
+      description:
+        "URL of the rendition. That of an avatar or icon does not change for the same content, so it is safe to cache for\n" +
+        "ever; that of an attachment is the viewer's own and valid for 5 minutes, like `Attachment.url`.",
       args: {
         size: t.arg({ type: ImageSize, required: true, defaultValue: "ORIGINAL", description: "Rendition." }),
       },
-      resolve: ({ urls }, { size }) => urls[size],
+      resolve: (image, { size }, ctx, info) =>
+        "picture" in image
+          ? pictureUrl(ctx.app, image.picture.id, size)
+          : attachmentLink({ attachment: image.attachment, size }, {}, ctx, info),
     }),
-    width: t.exposeInt("width", { description: "Width of the original in pixels." }),
-    height: t.exposeInt("height", { description: "Height of the original in pixels." }),
-    thumbhash: t.exposeString("thumbhash", {
+    width: t.int({ description: "Width of the original in pixels.", resolve: (image) => sized(image).width ?? 0 }),
+    height: t.int({ description: "Height of the original in pixels.", resolve: (image) => sized(image).height ?? 0 }),
+    thumbhash: t.string({
       nullable: true,
       description: "ThumbHash placeholder, about 28 bytes, base64.",
+      resolve: (image) => sized(image).thumbhash,
     }),
-    alt: t.exposeString("alt", { nullable: true, description: "Alternative text." }),
+    alt: t.string({ nullable: true, description: "Alternative text.", resolve: () => null }),
   }),
 });
 
-export const Attachment = builder.objectRef<AttachmentRow>("Attachment").implement({
+function sized(image: ImageRow): Pick<Picture, "width" | "height" | "thumbhash"> {
+  return "picture" in image ? image.picture : image.attachment;
+}
+
+export const Attachment = builder.loadableObject("Attachment", {
   description: "A file shared in a room.",
   interfaces: [Node],
+  load: (ids: string[], ctx) => listAttachments(ctx.app, ids),
+  toKey: ({ id }: AttachmentRow) => id,
+  sort: true,
+  cacheResolved: true,
   fields: (t) => ({
     id: t.id({ description: "Global id.", resolve: ({ id }) => encodeId("attachment", id) }),
     room: t.field({ type: Room, description: "The room.", resolve: ({ roomId }) => roomId }),
@@ -104,11 +134,18 @@ export const Attachment = builder.objectRef<AttachmentRow>("Attachment").impleme
     }),
     mediaKind: t.expose("mediaKind", { type: MediaKind, description: "Coarse class." }),
     byteSize: t.exposeInt("byteSize", { description: "Size in bytes." }),
-    url: t.expose("url", { type: "URL", description: "Signed URL of the original; valid for at least one hour." }),
-    image: t.expose("image", {
+    url: t.field({
+      type: "URL",
+      description:
+        "Signed URL of the original, for the viewer alone: valid for 5 minutes, and only as long as the viewer may see the\n" +
+        "file. Ask for it again when it is over.",
+      resolve: (attachment, _args, ctx, info) => attachmentLink({ attachment, size: "ORIGINAL" }, {}, ctx, info),
+    }),
+    image: t.field({
       type: Image,
       nullable: true,
       description: "Dimensions, renditions and placeholder of an image; `null` for other files and while processing.",
+      resolve: (attachment) => attachment.width === null ? null : { attachment },
     }),
     status: t.expose("status", { type: AttachmentStatus, description: "Processing state." }),
     createdAt: t.expose("createdAt", { type: "DateTime", description: "When it was uploaded." }),
@@ -117,18 +154,34 @@ export const Attachment = builder.objectRef<AttachmentRow>("Attachment").impleme
 
 const AttachmentPages = pageTypes(Attachment, "Attachment", "attachment", "attachments");
 
-builder.objectField(
-  User,
-  "avatar",
-  (t) => t.field({ type: Image, nullable: true, description: "Profile picture.", resolve: () => null }),
-);
+builder.objectField(User, "avatar", (t) =>
+  t.loadable({
+    type: Image,
+    nullable: true,
+    description: "Profile picture.",
+    load: (ids: string[], ctx) => loadPictures(ctx, ids),
+    resolve: ({ avatarId }) => avatarId,
+  }));
+
+async function loadPictures(ctx: Context, ids: readonly string[]): Promise<(ImageRow | null)[]> {
+  const pictures = await listPictures(ctx.app, ids);
+  return ids.map((wanted) => {
+    const picture = pictures.find(({ id }) => id === wanted);
+    return picture === undefined ? null : { picture };
+  });
+}
 
 builder.objectFields(Room, (t) => ({
-  icon: t.field({
+  icon: t.loadable({
     type: Image,
     nullable: true,
     description: "Picture of the room; for a one-to-one conversation the other user's avatar.",
-    resolve: () => null,
+    load: (ids: string[], ctx) => loadPictures(ctx, ids),
+    resolve: async ({ id, kind, iconId }, _args, ctx) => {
+      if (kind !== "DIRECT") return iconId;
+      const people = await ctx.participantsOf(id);
+      return people.length === 2 && ctx.viewer ? avatarOfOther(ctx.viewer.userId, people) : null;
+    },
   }),
   attachments: t.field({
     type: AttachmentPages.connection,
@@ -139,21 +192,27 @@ builder.objectFields(Room, (t) => ({
       ...pageArgs(30),
     },
     complexity: pageComplexity,
-    resolve: (room, args, ctx) => asMember(ctx, room, () => parsePage(args) && EMPTY_PAGE),
+    resolve: (room, { mediaKinds, ...page }, ctx) =>
+      asMember(ctx, room, (member) => pageAttachments(ctx.app, member, { mediaKinds, page: parsePage(page) })),
   }),
 }));
+
+const filesOfMessages = dataloaderGetter<string, AttachmentRow[], string>(
+  undefined,
+  (ids, ctx) => listAttachmentsOf((ctx as Context).app, ids),
+  undefined,
+  false,
+);
 
 builder.objectField(Message, "attachments", (t) =>
   t.field({
     type: [Attachment],
     description: "Files, in the author's order.",
-    resolve: () => [],
+    resolve: ({ id, attachmentCount }, _args, ctx) => attachmentCount > 0 ? filesOfMessages(ctx).load(id) : [],
   }));
 
-type ProcessedEvent = LiveEvent & { readonly attachment: AttachmentRow };
-
 builder.objectField(
-  builder.objectRef<ProcessedEvent>("AttachmentProcessedEvent").implement({
+  builder.objectRef<LiveEvent>("AttachmentProcessedEvent").implement({
     description: "A file was processed: its `image` and `status` are set.",
     interfaces: [RoomEvent],
     fields: (t) => ({
@@ -166,5 +225,102 @@ builder.objectField(
     }),
   }),
   "attachment",
-  (t) => t.expose("attachment", { type: Attachment, description: "The attachment." }),
+  (t) =>
+    t.loadable({
+      type: Attachment,
+      description: "The attachment.",
+      load: (events: LiveEvent[], ctx) => listEventAttachments(ctx.app, events),
+      resolve: (event) => event,
+    }),
 );
+
+mutation("updateAvatar", {
+  description: "Sets or removes the viewer's avatar.",
+  input: (t) => ({ file: t.field({ type: "Upload", description: "Image file; `null` removes the avatar." }) }),
+  resolve: async ({ file }, ctx) => ({ userId: await updateAvatar(ctx.app, requireViewer(ctx), file ?? null) }),
+  fields: (t) => ({
+    user: t.field({ type: User, nullable: true, description: "The changed user.", resolve: ({ userId }) => userId }),
+  }),
+});
+
+mutation("uploadAttachments", {
+  description: "Uploads files to a room, to be sent with `sendMessage`.",
+  errors: "Why some or all were refused; empty on success.",
+  input: (t) => ({
+    roomId: t.id({
+      required: true,
+      description: "Room; the files are visible to others only once they are on a message.",
+    }),
+    files: t.field({
+      type: ["Upload"],
+      required: true,
+      description: "Files, up to `ServerLimits.maxAttachmentsPerMessage`.",
+    }),
+  }),
+  resolve: async ({ roomId, files }, ctx) => await uploadAttachments(ctx.app, await requireKey(ctx, roomId), files),
+  fields: (t) => ({
+    attachments: t.field({
+      type: [Attachment],
+      nullable: true,
+      description: 'The stored files, in order; those refused are in `errors` with `path` ["files", index].',
+      resolve: ({ attachmentIds }) => attachmentIds && [...attachmentIds],
+    }),
+  }),
+});
+
+mutation("createUpload", {
+  description:
+    "Announces a large file, to be sent as the raw body of a `PUT` to `url`, streamed, and taken up again where the\n" +
+    "connection breaks. Once it is there it is an attachment like any other.",
+  input: (t) => ({
+    roomId: t.id({
+      required: true,
+      description: "Room; the file is visible to others only once it is on a message.",
+    }),
+    filename: t.string({ required: true, description: "File name." }),
+    byteSize: t.int({ required: true, description: "Size in bytes, up to `ServerLimits.maxUploadBytes`." }),
+  }),
+  resolve: async ({ roomId, ...file }, ctx) => await createUpload(ctx.app, await requireKey(ctx, roomId), file),
+  fields: (t) => ({
+    attachmentId: t.id({
+      nullable: true,
+      description: "Id of the attachment that it becomes; unknown to `node` until all of it is there.",
+      resolve: ({ attachmentId }) => attachmentId && encodeId("attachment", attachmentId),
+    }),
+    url: t.field({
+      type: "URL",
+      nullable: true,
+      description:
+        "Signed URL for the `PUT`. After a broken connection, `HEAD` tells in `Upload-Offset` how much is there: go on with\n" +
+        "`Content-Range: bytes <offset>-<last>/<size>`.",
+      resolve: ({ url }) => url,
+    }),
+    expiresAt: t.expose("expiresAt", {
+      type: "DateTime",
+      nullable: true,
+      description: "Until when it is to be there and on a message.",
+    }),
+  }),
+});
+
+mutation("deleteAttachment", {
+  description: "Deletes an attachment of the viewer.",
+  input: (t) => ({ attachmentId: t.id({ required: true, description: "Attachment." }) }),
+  resolve: async ({ attachmentId }, ctx) => {
+    const message = await deleteAttachment(ctx.app, requireViewer(ctx), findId("attachment", attachmentId));
+    return { attachmentId, message };
+  },
+  fields: (t) => ({
+    deletedAttachmentId: t.id({
+      nullable: true,
+      description: "Id of the deleted attachment.",
+      resolve: ({ attachmentId }) => attachmentId ?? null,
+    }),
+    message: t.field({
+      type: Message,
+      nullable: true,
+      description: "The message it was on.",
+      resolve: ({ message }) => message,
+    }),
+  }),
+});

@@ -10,6 +10,7 @@ import { keepRetention } from "./live/retention.ts";
 import { keepSchedule } from "./messages/scheduler.ts";
 import { surviveUncaught } from "./platform/uncaught.ts";
 import { sweepInvites } from "./rooms/invites.ts";
+import { sweepUploads } from "./uploads/deletions.ts";
 
 export interface Parley extends AsyncDisposable {
   readonly app: App;
@@ -33,6 +34,7 @@ export async function startParley(
   app.once(keepRetention);
   app.once(keepSchedule);
   app.once(sweepInvites);
+  app.once(sweepUploads);
   const server = stack.use(startHttpServer(app, await prepare(app)));
   const resources = stack.move();
   return { app, server, [Symbol.asyncDispose]: () => resources.disposeAsync() };

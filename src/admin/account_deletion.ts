@@ -1,5 +1,5 @@
-/** Deleting an account. What was written stays, under a placeholder; who wrote it is gone: name, address, password, devices,
- * memberships, invites, blocks and notifications. Handle and address are free again. */
+/** Deleting an account. What was written stays, under a placeholder, with its files; who wrote it is gone: name, address, avatar,
+ * password, devices, memberships, invites, blocks, notifications and files that were not sent. Handle and address are free again. */
 import type { App } from "../app.ts";
 import { verifyPassword } from "../auth/passwords.ts";
 import { announceEndedSessions } from "../auth/revocations.ts";
@@ -128,7 +128,8 @@ async function storeBurial(app: App, userId: string, isToBury: Fragment): Promis
         -- A room that nobody is in any more goes, as if it were deleted.
         deleted_at = case when member_count = 1 then now() end,
         kind = case when member_count = 1 then 'PRIVATE' else kind end,
-        slug = case when member_count = 1 then null else slug end
+        slug = case when member_count = 1 then null else slug end,
+        icon_id = case when member_count = 1 then null else icon_id end
       from member
       where rooms.id = member.room_id
       returning rooms.id, rooms.last_seq, rooms.deleted_at, member.id as member_id
@@ -162,6 +163,11 @@ async function storeBurial(app: App, userId: string, isToBury: Fragment): Promis
       delete from announcement_receipts
       using account
       where user_id = account.id
+    ), unsent as (
+      delete from attachments
+      using account
+      where uploader_id = account.id
+        and message_id is null
     ), news as (
       select invitee_id as user_id, 'INVITE_UPDATED' as kind, id as subject_id, null::jsonb as data
       from invite
@@ -176,6 +182,7 @@ async function storeBurial(app: App, userId: string, isToBury: Fragment): Promis
         email = users.id || '@deleted.invalid',
         display_name = ${PLACEHOLDER_NAME},
         bio = null,
+        avatar_id = null,
         password_hash = '',
         role = 'USER',
         suspended_at = null,

@@ -1,10 +1,13 @@
 /** What is to be sent: the input, checked as far as that goes without the room. */
 import { createHash } from "node:crypto";
 import type { App } from "../app.ts";
+import { ATTACHMENTS_PER_MESSAGE_MAX } from "../config.ts";
+import { AppError } from "../errors.ts";
 import { newId } from "../lib/ids.ts";
-import { requireExactText, requireText } from "../lib/texts.ts";
+import { optionalText, requireExactText, requireText } from "../lib/texts.ts";
 import type { Fragment } from "../platform/sql.ts";
 import type { Member } from "../rooms/members.ts";
+import { noSuchAttachment } from "../uploads/attachments.ts";
 import { type Mentions, parseMentions } from "./mentions.ts";
 import { noSuchMessage } from "./messages.ts";
 
@@ -12,6 +15,8 @@ const CLIENT_MESSAGE_ID_MAX = 64;
 
 export interface SendInput {
   readonly content?: string | null | undefined;
+  /** Uploaded files, in order; `null` for a text that is no attachment id. */
+  readonly attachmentIds?: readonly (string | null)[] | null | undefined;
   readonly clientMessageId?: string | null | undefined;
   /** Message to quote; `null` for a text that is no message id. */
   readonly replyToId?: string | null | undefined;
@@ -22,6 +27,8 @@ export interface SendInput {
 
 /** Something that is used up by the message, so that it is sent once: all of it happens in the message's own statement. */
 export interface Claim {
+  /** The scheduled message whose files these are. */
+  readonly scheduledMessageId: string;
   /** Select of one row, under a lock taken before all others; without a row nothing is sent. */
   readonly lock: Fragment;
   /** Update that uses it up, from the parts `claimed` (what `lock` returned) and `message`. */
@@ -33,6 +40,7 @@ export interface Claim {
 export interface Draft {
   readonly id: string;
   readonly content: string;
+  readonly attachmentIds: readonly string[];
   readonly clientMessageId: string | null;
   readonly replyToId: string | null;
   readonly threadRootId: string | null;
@@ -43,28 +51,58 @@ export interface Draft {
 
 /** Throws NOT_FOUND, EMPTY, TOO_LONG, INVALID_INPUT. */
 export function parseDraft(app: App, member: Member, input: SendInput): Draft {
-  const content = parseContent(app, input.content ?? "");
+  const attachmentIds = parseAttachmentIds(input.attachmentIds);
+  const content = parseContent(app, input.content ?? "", { attachmentCount: attachmentIds.length });
   const clientMessageId = parseClientMessageId(input.clientMessageId);
   const { replyToId = null, threadRootId = null } = input;
   if (input.replyToId === null) throw noSuchMessage("replyToId");
   if (input.threadRootId === null) throw noSuchMessage("threadRootId");
-  const places = Object.entries({ replyToId, threadRootId }).filter(([, id]) => id !== null);
+  const rest = Object.entries({ replyToId, threadRootId, attachmentIds }).filter(([, value]) =>
+    value && value.length > 0
+  );
   return {
     id: newId(),
     content,
+    attachmentIds,
     clientMessageId,
     replyToId,
     threadRootId,
     mentions: parseMentions(content),
     // The same bytes as ever for a plain message: a retry may come after an upgrade.
-    requestHash: createHash("sha256").update(JSON.stringify([member.roomId, content, ...places])).digest(),
+    requestHash: createHash("sha256").update(JSON.stringify([member.roomId, content, ...rest])).digest(),
     claim: input.claim ?? null,
   };
 }
 
-/** The content as it is stored. Throws EMPTY, TOO_LONG, INVALID_INPUT. */
-export function parseContent(app: App, content: string): string {
-  return requireText("content", content, app.config.maxMessageLength);
+/** The content as it is stored; files may do without. Throws EMPTY, TOO_LONG, INVALID_INPUT. */
+export function parseContent(
+  { config }: App,
+  content: string,
+  { attachmentCount = 0 }: { readonly attachmentCount?: number } = {},
+): string {
+  if (attachmentCount > 0) return optionalText("content", content, config.maxMessageLength) ?? "";
+  return requireText("content", content, config.maxMessageLength);
+}
+
+/** Throws NOT_FOUND, TOO_LONG, INVALID_INPUT. */
+export function parseAttachmentIds(ids: readonly (string | null)[] | null | undefined): string[] {
+  const found = (ids ?? []).map((id, index) => id ?? throwNoSuchAttachment(index));
+  if (found.length > ATTACHMENTS_PER_MESSAGE_MAX) {
+    throw new AppError(
+      "TOO_LONG",
+      `Cannot attach the files: there are ${found.length}, the limit is ${ATTACHMENTS_PER_MESSAGE_MAX}`,
+      { path: ["attachmentIds"], limit: ATTACHMENTS_PER_MESSAGE_MAX },
+    );
+  }
+  const again = found.findIndex((id, index) => found.indexOf(id) < index);
+  if (again < 0) return found;
+  throw new AppError("INVALID_INPUT", "Cannot attach the files: one is there twice", {
+    path: ["attachmentIds", String(again)],
+  });
+}
+
+function throwNoSuchAttachment(index: number): never {
+  throw noSuchAttachment(["attachmentIds", String(index)]);
 }
 
 /** The id as it is; `null` where none is given. Throws EMPTY, TOO_LONG, INVALID_INPUT. */

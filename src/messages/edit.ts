@@ -23,7 +23,7 @@ export async function editMessage(
   input: { readonly messageId: string | null; readonly content: string },
 ): Promise<Message> {
   const { message, member } = await requireMessage(app, viewer, input.messageId);
-  const content = parseContent(app, input.content);
+  const content = parseContent(app, input.content, message);
   requireEditable(app, member, message);
   if (message.content === content) return message;
   await app.limits.take("send", limitKey(member));
@@ -93,6 +93,7 @@ async function changeContent(
       where messages.id = ${id}
         and messages.author_id = member.user_id
         and messages.deleted_at is null
+        and (${content !== ""} or messages.attachment_count > 0)
         and ${seconds === null ? sql`true` : sql`messages.created_at > now() - make_interval(secs => ${seconds})`}
       for no key update of messages
     ), ${logChange(app, member, { kind: "MESSAGE_EDITED" })}, ${findMentioned(app, member, mentions)}, message as (
@@ -117,7 +118,8 @@ async function changeContent(
 /** `null` where the message was deleted meanwhile, or the member has not the right any more. */
 async function bury(app: App, member: Member, { id }: Message): Promise<Message | null> {
   const { sql } = app;
-  const [changed] = await sql<Changed[]>`
+  const [changed] = await retryDeadlock(() =>
+    sql<Changed[]>`
     with member as (${lockPermitted(app, member, { permission: "READ" })}
     ), target as (
       select messages.id
@@ -129,6 +131,7 @@ async function bury(app: App, member: Member, { id }: Message): Promise<Message 
       for no key update of messages
     ), ${logChange(app, member, { kind: "MESSAGE_DELETED" })}, ${buryMessages(app)}
     select message.*, event.seq as event_seq, event.created_at as event_at
-    from message, event`;
+    from message, event`
+  );
   return publishChange(app, member, { kind: "MESSAGE_DELETED", changed });
 }

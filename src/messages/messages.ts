@@ -12,8 +12,9 @@ export interface Message {
   /** Seq of the event that sent it: its place in history. */
   readonly seq: number;
   readonly authorId: string;
-  /** Markdown; `null` once deleted. */
+  /** Markdown, empty where it is but files; `null` once deleted. */
   readonly content: string | null;
+  readonly attachmentCount: number;
   readonly clientMessageId: string | null;
   readonly createdAt: Date;
   readonly editedAt: Date | null;

@@ -5,6 +5,7 @@ import type { Fragment } from "../platform/sql.ts";
 import { type Member, requireMember } from "../rooms/members.ts";
 import { requirePermission } from "../rooms/permissions.ts";
 import { isBlocked } from "../users/blocks.ts";
+import { findMissingFile } from "./attached_files.ts";
 import type { Draft } from "./drafts.ts";
 import { listMessages, noSuchMessage } from "./messages.ts";
 
@@ -24,7 +25,7 @@ export function isFacingBlock(app: App, member: Member): Fragment {
 export async function explainRefusal(
   app: App,
   { userId, roomId }: Member,
-  { replyToId, threadRootId, claim }: Draft,
+  { replyToId, threadRootId, attachmentIds, claim }: Draft,
 ): Promise<AppError> {
   const { sql } = app;
   const member = await requireMember(app, { userId }, roomId);
@@ -39,6 +40,11 @@ export async function explainRefusal(
       path: ["threadRootId"],
     });
   }
+  const missing = await findMissingFile(app, member, {
+    attachmentIds,
+    scheduledMessageId: claim?.scheduledMessageId ?? null,
+  });
+  if (missing !== null) return missing;
   const [state] = await sql<{ isBlocked: boolean; waitMs: number }[]>`
     select ${member.roomKind === "DIRECT" ? isFacingBlock(app, member) : sql`false`} as is_blocked,
       case when role = 'MEMBER' and last_sent_at is not null

@@ -6,11 +6,13 @@ import { AppError, type ErrorCode } from "../errors.ts";
 import { newId } from "../lib/ids.ts";
 import type { Connection, Page } from "../lib/pages.ts";
 import { cursorOf, type Keyset, readPage } from "../platform/keyset.ts";
-import { type Fragment, isViolationOf, type Sql } from "../platform/sql.ts";
+import { commaSeparated, type Fragment, isViolationOf, type Sql } from "../platform/sql.ts";
 import { limitKey, lockMember, type Member, notAMember } from "../rooms/members.ts";
 import { requirePermission } from "../rooms/permissions.ts";
+import { listScheduledAttachments } from "../uploads/attachments.ts";
 import { appendViewerEvents, publishViewerEvents } from "../users/viewer_events.ts";
-import { parseClientMessageId, parseContent } from "./drafts.ts";
+import { findMissingFile, holdFiles, lockUnsent, releaseFiles } from "./attached_files.ts";
+import { parseAttachmentIds, parseClientMessageId, parseContent } from "./drafts.ts";
 import { noSuchMessage } from "./messages.ts";
 
 const AHEAD_DAYS_MAX = 366;
@@ -38,6 +40,8 @@ export interface ScheduledMessage {
 
 export interface ScheduleInput {
   readonly content: string;
+  /** Uploaded files, in order; `null` for a text that is no attachment id. */
+  readonly attachmentIds?: readonly (string | null)[] | null | undefined;
   readonly sendAt: Date;
   /** `null` for a text that is no message id. */
   readonly replyToId?: string | null | undefined;
@@ -73,7 +77,7 @@ export async function updateScheduledMessage(
 ): Promise<ScheduledMessage> {
   const { sql } = app;
   const changes = sql`
-    content = ${content === undefined ? sql`content` : parseContent(app, content ?? "")},
+    content = ${content === undefined ? sql`content` : await parseNewContent(app, scheduledMessageId, content ?? "")},
     send_at = ${sendAt === undefined || sendAt === null ? sql`send_at` : parseSendAt(sendAt)}`;
   return await change(app, viewer, { scheduledMessageId, changes, from: ["PENDING"] });
 }
@@ -127,11 +131,17 @@ export function scheduledMessageCursor(scheduled: ScheduledMessage): string {
   return cursorOf(SCHEDULED, scheduled);
 }
 
-/** Changes scheduled messages by the statement `changed`, which returns their rows, and tells their authors. */
-export async function changeScheduled(app: App, changed: Fragment): Promise<ScheduledMessage[]> {
-  const scheduled = await app.sql<ScheduledMessage[]>`
-    with scheduled as (${changed}
-    ), news as (${scheduledNews(app.sql, "scheduled")}
+/** Changes scheduled messages by the statement `changed`, which returns their rows, and tells their authors. The same statement
+ * may have parts `before` it and, with its rows in `scheduled`, `after` it. */
+export async function changeScheduled(
+  app: App,
+  changed: Fragment,
+  { before = [], after = [] }: { readonly before?: readonly Fragment[]; readonly after?: readonly Fragment[] } = {},
+): Promise<ScheduledMessage[]> {
+  const { sql } = app;
+  const parts = commaSeparated(sql, [...before, sql`scheduled as (${changed})`, ...after]);
+  const scheduled = await sql<ScheduledMessage[]>`
+    with ${parts}, news as (${scheduledNews(sql, "scheduled")}
     ), ${appendViewerEvents(app)}
     select * from scheduled`;
   publishViewerEvents(app, scheduled.map(({ authorId }) => authorId));
@@ -147,6 +157,7 @@ export function scheduledNews(sql: Sql, part: "scheduled" | "settled"): Fragment
 
 interface Draft {
   readonly content: string;
+  readonly attachmentIds: readonly string[];
   readonly replyToId: string | null;
   readonly clientMessageId: string | null;
   readonly requestHash: Uint8Array;
@@ -154,13 +165,23 @@ interface Draft {
 }
 
 function parseDraft(app: App, member: Member, input: ScheduleInput): Draft {
-  const content = parseContent(app, input.content);
+  const attachmentIds = parseAttachmentIds(input.attachmentIds);
+  const content = parseContent(app, input.content, { attachmentCount: attachmentIds.length });
   const clientMessageId = parseClientMessageId(input.clientMessageId);
   const sendAt = parseSendAt(input.sendAt);
   if (input.replyToId === null) throw noSuchMessage("replyToId");
   const { replyToId = null } = input;
-  const hashed = JSON.stringify([member.roomId, content, replyToId, sendAt]);
-  return { content, replyToId, clientMessageId, sendAt, requestHash: createHash("sha256").update(hashed).digest() };
+  // The same bytes as ever for a message without files: a retry may come after an upgrade.
+  const files = attachmentIds.length > 0 ? [attachmentIds] : [];
+  const hashed = JSON.stringify([member.roomId, content, replyToId, sendAt, ...files]);
+  return {
+    content,
+    attachmentIds,
+    replyToId,
+    clientMessageId,
+    sendAt,
+    requestHash: createHash("sha256").update(hashed).digest(),
+  };
 }
 
 function parseSendAt(sendAt: Date): Date {
@@ -177,7 +198,8 @@ function parseSendAt(sendAt: Date): Date {
 }
 
 async function insertScheduled(app: App, member: Member, draft: Draft): Promise<ScheduledMessage | undefined> {
-  const { content, replyToId, clientMessageId, requestHash, sendAt } = draft;
+  const { content, attachmentIds, replyToId, clientMessageId, requestHash, sendAt } = draft;
+  const files = { attachmentIds, scheduledMessageId: null };
   const [scheduled] = await changeScheduled(
     app,
     app.sql`
@@ -187,7 +209,12 @@ async function insertScheduled(app: App, member: Member, draft: Draft): Promise<
       from (${lockMember(app, member)}) as member
       where (${replyToId}::uuid is null or ${isInRoom(app, member, replyToId)})
         and ${countPending(app, member)} < ${PENDING_MAX}
+        and (select count(*) from attachment) = ${attachmentIds.length}
       returning *`,
+    {
+      before: [app.sql`attachment as (${lockUnsent(app, member, files)})`],
+      after: [app.sql`held as (${holdFiles(app)})`],
+    },
   );
   return scheduled;
 }
@@ -207,13 +234,15 @@ async function findScheduled(app: App, member: Member, draft: Draft): Promise<Sc
   );
 }
 
-async function explainRefusal(app: App, member: Member, { replyToId }: Draft): Promise<never> {
+async function explainRefusal(app: App, member: Member, { replyToId, attachmentIds }: Draft): Promise<never> {
   const [state] = await app.sql<{ isMember: boolean; isQuotable: boolean; pending: number }[]>`
     select exists (select from members where id = ${member.id}) as is_member,
       ${replyToId}::uuid is null or ${isInRoom(app, member, replyToId)} as is_quotable,
       ${countPending(app, member)} as pending`;
   if (!state?.isMember) throw notAMember();
   if (!state.isQuotable) throw noSuchMessage("replyToId");
+  const missing = await findMissingFile(app, member, { attachmentIds, scheduledMessageId: null });
+  if (missing !== null) throw missing;
   throw new AppError("TOO_LONG", `Cannot schedule the message: ${PENDING_MAX} of yours are waiting`, {
     limit: PENDING_MAX,
   });
@@ -233,6 +262,11 @@ interface Change {
   readonly from: readonly ScheduledMessageStatus[];
 }
 
+async function parseNewContent(app: App, scheduledMessageId: string | null, content: string): Promise<string> {
+  const [attachments = []] = scheduledMessageId ? await listScheduledAttachments(app, [scheduledMessageId]) : [];
+  return parseContent(app, content, { attachmentCount: attachments.length });
+}
+
 /** Also while a node has it for sending, which slow mode can make hours: the claim is gone then, and with it the right to send
  * what that node has read. */
 async function change(
@@ -250,6 +284,7 @@ async function change(
         and author_id = ${viewer.userId}
         and status = any(${from as string[]}::text[])
       returning *`,
+    { after: [app.sql`released as (${releaseFiles(app)})`] },
   );
   if (changed !== undefined) return changed;
   const [existing] = scheduledMessageId === null ? [] : await listScheduledMessages(app, viewer, [scheduledMessageId]);

@@ -5,6 +5,7 @@ import { AppError, ERRORS } from "../errors.ts";
 import type { Fragment } from "../platform/sql.ts";
 import { repeat } from "../platform/timers.ts";
 import { requireMember } from "../rooms/members.ts";
+import { listScheduledAttachments } from "../uploads/attachments.ts";
 import type { Claim } from "./drafts.ts";
 import { changeScheduled, type ScheduledMessage, scheduledNews } from "./scheduled_messages.ts";
 import { sendMessage } from "./send.ts";
@@ -58,7 +59,10 @@ async function sendScheduled(app: App, scheduled: ScheduledMessage): Promise<voi
   try {
     await requireActive(app, authorId);
     const member = await requireMember(app, { userId: authorId }, roomId);
-    const input = { content, replyToId: replyToId ?? undefined, clientMessageId, claim: claimOf(app, scheduled) };
+    const [attachments = []] = await listScheduledAttachments(app, [id]);
+    const attachmentIds = attachments.map((attachment) => attachment.id);
+    const claim = claimOf(app, scheduled);
+    const input = { content, attachmentIds, replyToId: replyToId ?? undefined, clientMessageId, claim };
     const message = await sendMessage(app, member, input);
     // Its author has sent the same by hand, under the same `clientMessageId`: that is the message.
     if (clientMessageId !== null) {
@@ -78,6 +82,7 @@ async function sendScheduled(app: App, scheduled: ScheduledMessage): Promise<voi
 /** Marks it as sent in the statement that sends it, and only if it is still this node's. */
 function claimOf({ sql }: App, { id, claimedUntil }: ScheduledMessage): Claim {
   return {
+    scheduledMessageId: id,
     lock: sql`
       select id
       from scheduled_messages

@@ -4,6 +4,7 @@ import type { Viewer } from "../auth/viewer.ts";
 import { type Connection, EMPTY_PAGE, type Page } from "../lib/pages.ts";
 import { type Keyset, readPage } from "../platform/keyset.ts";
 import type { Fragment, Sql } from "../platform/sql.ts";
+import type { MediaKind } from "../uploads/files.ts";
 import type { Message } from "./messages.ts";
 import { authorGram, quarterOf, roomGram, toArray } from "./search_index.ts";
 import { type Alternative, parseQuery } from "./search_queries.ts";
@@ -23,8 +24,6 @@ export interface SearchFilter {
   readonly createdFrom?: Date | null | undefined;
   readonly createdBefore?: Date | null | undefined;
 }
-
-export type MediaKind = "IMAGE" | "VIDEO" | "AUDIO" | "OTHER";
 
 export interface Hit extends Message {
   /** 1 where all terms are whole words, 0 where some are only part of one. */
@@ -81,7 +80,19 @@ function selectHits(
       and ${isIn(sql, sql`messages.author_id`, filter.authorIds)}
       and ${filter.createdFrom ? sql`messages.created_at >= ${filter.createdFrom}` : sql`true`}
       and ${filter.createdBefore ? sql`messages.created_at < ${filter.createdBefore}` : sql`true`}
-      and ${filter.mediaKinds ? sql`false` : sql`true`}`; // no message has a file
+      and ${filter.mediaKinds ? hasKind(sql, filter.mediaKinds) : sql`true`}`;
+}
+
+function hasKind(sql: Sql, kinds: readonly MediaKind[]): Fragment {
+  return sql`(
+    messages.attachment_count > 0
+    and exists (
+      select
+      from attachments
+      where attachments.message_id = messages.id
+        and attachments.media_kind = any(${kinds as string[]}::text[])
+    )
+  )`;
 }
 
 /** The newest messages that have all grams of an alternative. Quarters of the last two years and then years come from the

@@ -7,6 +7,7 @@ import { limitKey, lockPermitted, type Member } from "../rooms/members.ts";
 import { isPermitted } from "../rooms/permissions.ts";
 import { notificationNews } from "../users/notifications.ts";
 import { appendViewerEvents, publishViewerEvents, toldUsers } from "../users/viewer_events.ts";
+import { attachFiles, lockUnsent } from "./attached_files.ts";
 import { type Draft, parseDraft, type SendInput } from "./drafts.ts";
 import { findMentioned, insertMentions, reachesEveryone } from "./mentions.ts";
 import type { Message } from "./messages.ts";
@@ -53,9 +54,12 @@ async function appendMessage(app: App, member: Member, draft: Draft): Promise<Me
 /** The parts of the statement that every message has, after those that it depends on. */
 function writingParts(app: App, member: Member, draft: Draft): Fragment[] {
   const { sql } = app;
-  const { replyToId, threadRootId, claim } = draft;
+  const { replyToId, threadRootId, attachmentIds, claim } = draft;
+  const hasFiles = attachmentIds.length > 0;
+  const scheduledMessageId = claim?.scheduledMessageId ?? null;
   return [
     ...claim ? [sql`claimed as (${claim.lock})`] : [],
+    ...hasFiles ? [sql`attachment as (${lockUnsent(app, member, { attachmentIds, scheduledMessageId })})`] : [],
     ...replyToId ? [sql`quoted as (${selectHere(app, member, replyToId)})`] : [],
     ...threadRootId ? [sql`root as (${selectHere(app, member, threadRootId)} and thread_root_id is null)`] : [],
     sql`member as (${lockSender(app, member, draft)})`,
@@ -69,13 +73,15 @@ function writingParts(app: App, member: Member, draft: Draft): Fragment[] {
     )`,
     sql`message as (
       insert into messages (
-        id, room_id, seq, author_id, content, client_message_id, request_hash, reply_to_id, thread_root_id, mentions_everyone
+        id, room_id, seq, author_id, content, client_message_id, request_hash, reply_to_id, thread_root_id,
+        mentions_everyone, attachment_count
       )
       select ${draft.id}, id, last_seq, user_id, ${draft.content}, ${draft.clientMessageId}, ${draft.requestHash},
-        ${replyToId}, ${threadRootId}, ${reachesEveryone(app, member, draft.mentions)}
+        ${replyToId}, ${threadRootId}, ${reachesEveryone(app, member, draft.mentions)}, ${attachmentIds.length}
       from room
       returning *
     )`,
+    ...hasFiles ? [sql`attached as (${attachFiles(app)})`] : [],
     indexText(app, draft.content),
     sql`event as (
       insert into room_events (room_id, seq, kind, actor_id, subject_id, created_at)
@@ -116,11 +122,12 @@ function selectHere({ sql }: App, member: Member, messageId: string): Fragment {
 
 /** Locks the sender if all is as the message needs it. In slow mode it also notes the time, which only one of two messages
  * at once can do. */
-function lockSender(app: App, member: Member, { replyToId, threadRootId, claim }: Draft): Fragment {
+function lockSender(app: App, member: Member, { replyToId, threadRootId, attachmentIds, claim }: Draft): Fragment {
   const { sql } = app;
   const provided = [
     sql`true`,
     ...claim ? [sql`exists (select from claimed)`] : [],
+    ...attachmentIds.length > 0 ? [sql`(select count(*) from attachment) = ${attachmentIds.length}`] : [],
     ...replyToId ? [sql`exists (select from quoted)`] : [],
     ...threadRootId ? [sql`exists (select from root)`] : [],
     ...member.roomKind === "DIRECT" ? [sql`not ${isFacingBlock(app, member)}`] : [],

@@ -52,6 +52,7 @@ async function emptyRoom(app: App, member: Member): Promise<boolean> {
       set ${takeSeq(app, app.sql`actor.members`)},
         kind = 'PRIVATE',
         slug = null,
+        icon_id = null,
         member_count = 0,
         owner_count = 0,
         deleted_at = now()

@@ -131,12 +131,13 @@ export async function listDirectRooms(
 export interface Participant {
   readonly id: string;
   readonly displayName: string;
+  readonly avatarId: string | null;
 }
 
 /** The people of each of these direct conversations, in their order, by name; of those who have left Parley too. */
 export async function listParticipants(app: App, roomIds: readonly string[]): Promise<Participant[][]> {
   const people = await app.sql<(Participant & { roomId: string })[]>`
-    select rooms.id as room_id, users.id, users.display_name
+    select rooms.id as room_id, users.id, users.display_name, users.avatar_id
     from rooms
     join users on users.id = any(string_to_array(rooms.direct_key, ',')::uuid[])
     where rooms.id = any(${roomIds as string[]}::uuid[])
@@ -147,4 +148,9 @@ export async function listParticipants(app: App, roomIds: readonly string[]): Pr
 /** What a direct conversation is called for one of its people: the names of the others. */
 export function titleFor(userId: string, people: readonly Participant[]): string {
   return people.filter(({ id }) => id !== userId).map(({ displayName }) => displayName).join(", ");
+}
+
+/** Picture of a conversation of two for one of them. */
+export function avatarOfOther(userId: string, people: readonly Participant[]): string | null {
+  return people.find(({ id }) => id !== userId)?.avatarId ?? null;
 }

@@ -19,6 +19,7 @@ export interface Room {
   readonly name: string | null;
   readonly slug: string | null;
   readonly topic: string | null;
+  readonly iconId: string | null;
   readonly creatorId: string;
   readonly slowModeSeconds: number;
   /** Seq of the newest event of the log. */
@@ -64,6 +65,7 @@ function hide(room: Room): Room {
     name: HIDDEN_NAME,
     slug: null,
     topic: null,
+    iconId: null,
     memberCount: 0,
     slowModeSeconds: 0,
   } as const;

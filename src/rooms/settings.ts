@@ -12,13 +12,15 @@ import { parseName, parseSlug, parseTopic, slugTaken } from "./slugs.ts";
 /** Seconds between two messages of one member at most: six hours. */
 const SLOW_MODE_MAX = 21_600;
 
-/** What is left out stays as it is; `null` clears the topic and the slow mode. */
+/** What is left out stays as it is; `null` clears the topic, the slow mode and the icon. */
 export interface RoomChange {
   readonly kind?: RoomKind | null | undefined;
   readonly name?: string | null | undefined;
   readonly slug?: string | null | undefined;
   readonly topic?: string | null | undefined;
   readonly slowModeSeconds?: number | null | undefined;
+  /** A picture in `files` that is ready and that nothing refers to. */
+  readonly iconId?: string | null | undefined;
 }
 
 /** Changes the room and returns its id; what is as it was already is no event. Throws FORBIDDEN, EMPTY, TOO_LONG,
@@ -43,6 +45,11 @@ export async function updateRoom(app: App, member: Member, input: RoomChange): P
         where rooms.id = actor.room_id
           and (${isChanged})
         returning rooms.id, rooms.last_seq
+      ), icon as (
+        update files
+        set unused_since = null
+        from room
+        where files.id = ${change.iconId ?? null}
       )
       insert into room_events (room_id, seq, kind, actor_id, subject_id)
       select id, last_seq, 'ROOM_UPDATED', ${member.userId}::uuid, id from room
@@ -62,15 +69,17 @@ interface Columns {
   readonly slug?: string;
   readonly topic?: string | null;
   readonly slowModeSeconds?: number;
+  readonly iconId?: string | null;
 }
 
-function parseChange({ kind, name, slug, topic, slowModeSeconds }: RoomChange): Columns {
+function parseChange({ kind, name, slug, topic, slowModeSeconds, iconId }: RoomChange): Columns {
   return {
     ...(kind === undefined ? {} : { kind: parseKind(kind) }),
     ...(name === undefined ? {} : { name: parseName(name ?? "") }),
     ...(slug === undefined ? {} : { slug: requireSlug(slug) }),
     ...(topic === undefined ? {} : { topic: parseTopic(topic) }),
     ...(slowModeSeconds === undefined ? {} : { slowModeSeconds: parseSlowMode(slowModeSeconds ?? 0) }),
+    ...(iconId === undefined ? {} : { iconId }),
   };
 }
 

@@ -1,8 +1,10 @@
 /** Files that come with a GraphQL request: stored while the request is read, then taken by its resolvers or discarded. */
 import type { App } from "../app.ts";
 import type { Viewer } from "../auth/viewer.ts";
-import type { AppError } from "../errors.ts";
-import type { Inspection } from "./inspection.ts";
+import { AppError, ERRORS } from "../errors.ts";
+import { discardFiles } from "./deletions.ts";
+import { uploadKey } from "./files.ts";
+import { inspectFile, type Inspection } from "./inspection.ts";
 
 /** One file of a request, as the `Upload` scalar hands it to a resolver: stored and inspected, or refused. */
 export class IncomingFile {
@@ -18,14 +20,33 @@ export class IncomingFile {
 /** Stores what comes and finds out what it is. What is refused (FILE_TOO_LARGE, EMPTY, UNSUPPORTED_MEDIA_TYPE, INVALID_INPUT)
  * is an outcome, and deleted again; rejects where the body breaks off. */
 export async function receiveFile(
-  _app: App,
-  _viewer: Viewer,
-  _file: { readonly filename: string; readonly body: ReadableStream<Uint8Array> },
+  app: App,
+  viewer: Viewer,
+  { filename, body }: { readonly filename: string; readonly body: ReadableStream<Uint8Array> },
 ): Promise<IncomingFile> {
-  return await Promise.reject(new Error("Not there yet"));
+  const fileId = crypto.randomUUID();
+  // Before the first byte: whatever happens from here on, a sweep finds what was stored.
+  await app.sql`
+    insert into files (id, owner_id, purpose)
+    values (${fileId}, ${viewer.userId}, 'ATTACHMENT')`;
+  try {
+    await app.files.store(uploadKey(fileId), body);
+    return new IncomingFile(filename, fileId, await inspectStored(app, fileId, filename));
+  } catch (error) {
+    app.background(discardFiles(app, [fileId]));
+    if (isRefusal(error)) return new IncomingFile(filename, fileId, error);
+    throw error;
+  }
 }
 
-/** Deletes those of the files that nothing has taken. */
-export async function discardFiles(_app: App, _files: readonly IncomingFile[]): Promise<void> {
-  await Promise.reject(new Error("Not there yet"));
+/** What the file is that is stored as it came. Throws EMPTY, UNSUPPORTED_MEDIA_TYPE, INVALID_INPUT, UNAVAILABLE. */
+export async function inspectStored(app: App, fileId: string, filename: string): Promise<Inspection> {
+  const stored = await app.files.read(uploadKey(fileId));
+  if (stored === null) throw new Error(`Cannot inspect the file ${fileId}: it is not in the storage`);
+  return await inspectFile(stored, filename);
+}
+
+/** Whether it is the file that is not acceptable. */
+export function isRefusal(error: unknown): error is AppError {
+  return error instanceof AppError && ERRORS[error.code].type !== null;
 }

@@ -18,6 +18,8 @@ export interface User {
   readonly email: string;
   readonly displayName: string;
   readonly bio: string | null;
+  /** A picture in `files`. */
+  readonly avatarId: string | null;
   readonly role: AccountRole;
   /** What others see while the user is connected; OFFLINE is invisible. */
   readonly presence: PresenceStatus;
@@ -33,7 +35,7 @@ export interface User {
 /** The columns of a `User`. */
 export function userColumns({ sql }: App): Fragment {
   return sql`users.id, users.username, users.email, users.display_name, users.bio, users.role, users.created_at,
-    users.suspended_at, users.deleted_at, users.presence, users.last_seen_at`;
+    users.suspended_at, users.deleted_at, users.presence, users.last_seen_at, users.avatar_id`;
 }
 
 /** The users with these ids, in any order; unknown ids are left out, deleted accounts are not. */

@@ -1,0 +1,4 @@
+/** stand-in */
+export function cleanFilename(text: string): string {
+  return text;
+}

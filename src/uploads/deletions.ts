@@ -1,0 +1,120 @@
+/** Deleting stored files, and finding those that a crash or a client has left behind. First the bytes, then the row: what is
+ * interrupted is found again. */
+import type { App } from "../app.ts";
+import { repeat } from "../platform/timers.ts";
+import { type ImageSize, renditionKey, type StoredFile, uploadKey } from "./files.ts";
+
+const SWEEP_MS = 60_000;
+/** Files of one statement. */
+const FILES_MAX = 100;
+/** How long a file may come in, and be processed, before something refers to it. */
+const UNUSED_MINUTES_MAX = 60;
+/** How long an announced file may come in, and one that is there wait for its message. */
+export const UNSENT_HOURS_MAX = 24;
+
+const SIZES: readonly ImageSize[] = ["SMALL", "MEDIUM", "LARGE", "ORIGINAL"];
+
+/** Deletes what nobody needs any more as long as the app runs, beginning now. */
+export function sweepUploads(app: App): AsyncDisposable {
+  let isBusy = false;
+  const sweep = async () => {
+    if (isBusy) return;
+    isBusy = true;
+    try {
+      await deleteUnsent(app);
+      await deleteUnused(app);
+      await deleteProcessed(app);
+    } finally {
+      isBusy = false;
+    }
+  };
+  app.background(sweep());
+  return repeat(SWEEP_MS, () => app.background(sweep()));
+}
+
+/** Deletes those of the files that came in and that nothing has taken. */
+export async function discardFiles(app: App, fileIds: readonly string[]): Promise<void> {
+  await app.sql`
+    update files
+    set status = 'DELETING'
+    where id = any(${fileIds as string[]}::uuid[])
+      and status = 'INCOMING'
+      and unused_since is not null`;
+  await deleteUnused(app, fileIds);
+}
+
+/** Deletes attachments that were not sent within a day, and returns how many. */
+export async function deleteUnsent({ sql }: App): Promise<number> {
+  const { count } = await sql`
+    delete from attachments
+    where message_id is null
+      and scheduled_message_id is null
+      and created_at < now() - make_interval(hours => ${UNSENT_HOURS_MAX})`;
+  return count;
+}
+
+/** Deletes files that nothing refers to, only these of them where they are given, and returns how many. */
+export async function deleteUnused(app: App, among: readonly string[] | null = null): Promise<number> {
+  let total = 0;
+  while (true) {
+    const files = await app.sql<Pick<StoredFile, "id" | "progress">[]>`
+      update files
+      set status = 'DELETING'
+      where id in (
+        select id
+        from files
+        where unused_since is not null
+          and (status = 'DELETING' or unused_since < now() - make_interval(mins => ${UNUSED_MINUTES_MAX}))
+          and ${among === null ? app.sql`true` : app.sql`id = any(${among as string[]}::uuid[])`}
+        order by unused_since
+        limit ${FILES_MAX}
+        for update skip locked
+      )
+      returning id, progress`;
+    for (const file of files) await deleteFile(app, file);
+    total += files.length;
+    if (files.length < FILES_MAX) return total;
+  }
+}
+
+/** Deletes images as they came, once their renditions are there. */
+async function deleteProcessed(app: App): Promise<void> {
+  const files = await app.sql<{ id: string }[]>`
+    select id
+    from files
+    where has_upload
+      and renditions is not null
+    limit ${FILES_MAX}`;
+  for (const { id } of files) await deleteUpload(app, id);
+}
+
+/** Deletes an image as it came: it says where it was taken, and is never shown. */
+export async function deleteUpload(app: App, fileId: string): Promise<void> {
+  await app.files.delete(uploadKey(fileId));
+  await app.sql`
+    update files
+    set has_upload = false
+    where id = ${fileId}`;
+}
+
+/** Deletes all that is stored of a file. */
+export async function deleteBytes(app: App, { id, progress }: Pick<StoredFile, "id" | "progress">): Promise<void> {
+  if (progress !== null) await app.files.abandon(uploadKey(id), progress);
+  await app.files.delete(uploadKey(id));
+  for (const size of SIZES) await app.files.delete(renditionKey(id, size));
+}
+
+async function deleteFile(app: App, file: Pick<StoredFile, "id" | "progress">): Promise<void> {
+  await deleteBytes(app, file);
+  await app.sql`
+    with deleted as (
+      delete from files
+      where id = ${file.id}
+        and status = 'DELETING'
+      returning owner_id, byte_size
+    )
+    update users
+    set stored_bytes = stored_bytes - deleted.byte_size
+    from deleted
+    where users.id = deleted.owner_id`;
+}

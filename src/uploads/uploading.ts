@@ -1,0 +1,166 @@
+/** Uploading to a room: files that came with the request, or that are announced to come by themselves. Every file counts for
+ * the quota of who uploads it. */
+import type { App } from "../app.ts";
+import { AppError } from "../errors.ts";
+import { cleanFilename } from "../lib/filenames.ts";
+import { newId } from "../lib/ids.ts";
+import { ATTACHMENTS_PER_MESSAGE_MAX } from "../config.ts";
+import { lockPermitted, type Member, requireMember } from "../rooms/members.ts";
+import { requirePermission } from "../rooms/permissions.ts";
+import type { Fragment } from "../platform/sql.ts";
+import { UNSENT_HOURS_MAX } from "./deletions.ts";
+import type { Inspection } from "./inspection.ts";
+import { queueImage } from "./image_jobs.ts";
+import { uploadUrl } from "./links.ts";
+import { type IncomingFile, isRefusal } from "./receiving.ts";
+
+export interface Uploaded {
+  /** Ids of those that were taken, in order. */
+  readonly attachmentIds: readonly string[];
+  /** Why the others were not, with their `path`. */
+  readonly failures: readonly AppError[];
+}
+
+/** Makes attachments of the files that are acceptable. Throws FORBIDDEN, EMPTY, TOO_LONG; of single files
+ * FILE_TOO_LARGE, EMPTY, UNSUPPORTED_MEDIA_TYPE, INVALID_INPUT, QUOTA_EXCEEDED. */
+export async function uploadAttachments(
+  app: App,
+  member: Member,
+  files: readonly IncomingFile[],
+): Promise<Uploaded> {
+  requirePermission(member, "ATTACH_FILES", "roomId");
+  requireCount(files.length);
+  const attachmentIds: string[] = [];
+  const failures: AppError[] = [];
+  for (const [index, file] of files.entries()) {
+    try {
+      attachmentIds.push(await takeFile(app, member, file));
+    } catch (error) {
+      if (!isRefusal(error)) throw error;
+      failures.push(new AppError(error.code, error.message, { ...error.details, path: ["files", String(index)] }));
+    }
+  }
+  return { attachmentIds, failures };
+}
+
+/** A file that is announced: where its bytes are to go, and until when. */
+export interface AnnouncedFile {
+  readonly attachmentId: string;
+  readonly url: string;
+  readonly expiresAt: Date;
+}
+
+/** Announces a file, which counts for the quota from now on. It is an attachment once all of its bytes have come to `url`.
+ * Throws FORBIDDEN, INVALID_INPUT, FILE_TOO_LARGE, QUOTA_EXCEEDED, RATE_LIMITED. */
+export async function createUpload(
+  app: App,
+  member: Member,
+  { filename, byteSize }: { readonly filename: string; readonly byteSize: number },
+): Promise<AnnouncedFile> {
+  requirePermission(member, "ATTACH_FILES", "roomId");
+  if (byteSize <= 0) {
+    throw new AppError("INVALID_INPUT", "Cannot upload the file: it takes at least one byte", { path: ["byteSize"] });
+  }
+  if (byteSize > app.config.maxUploadBytes) throw fileTooLarge(app, ["byteSize"]);
+  await app.limits.take("upload", member.userId);
+  const { sql } = app;
+  const fileId = crypto.randomUUID();
+  const file = sql`
+    insert into files (id, owner_id, purpose, byte_size, unused_since)
+    select ${fileId}, id, 'ATTACHMENT', ${byteSize}, null
+    from charged
+    returning id`;
+  const attachmentId = await insertAttachment(app, member, { file, byteSize, filename, mediaKind: "OTHER" });
+  const expiresAt = new Date(Date.now() + UNSENT_HOURS_MAX * 3_600_000);
+  return { attachmentId, expiresAt, url: uploadUrl(app, member.userId, attachmentId, expiresAt) };
+}
+
+export function fileTooLarge({ config }: App, path?: readonly string[]): AppError {
+  const limit = config.maxUploadBytes;
+  return new AppError("FILE_TOO_LARGE", `Cannot upload the file: it has more than ${limit} bytes`, {
+    limit,
+    ...path && { path },
+  });
+}
+
+function requireCount(count: number): void {
+  if (count === 0) throw new AppError("EMPTY", "Cannot upload: there is no file", { path: ["files"] });
+  if (count <= ATTACHMENTS_PER_MESSAGE_MAX) return;
+  const limit = ATTACHMENTS_PER_MESSAGE_MAX;
+  throw new AppError("TOO_LONG", `Cannot upload the files: there are ${count}, the limit is ${limit}`, {
+    path: ["files"],
+    limit,
+  });
+}
+
+async function takeFile(app: App, member: Member, { fileId, filename, outcome }: IncomingFile): Promise<string> {
+  if (outcome instanceof AppError) throw outcome;
+  const { byteSize, mediaKind } = outcome;
+  const file = settleIncoming(app, fileId, outcome);
+  const attachmentId = await insertAttachment(app, member, { file, byteSize, filename, mediaKind });
+  if (mediaKind === "IMAGE") await queueImage(app, fileId);
+  return attachmentId;
+}
+
+/** Update that makes a stored file of one that came in, for the part `charged`, and returns its `id`. */
+function settleIncoming(
+  { sql }: App,
+  fileId: string,
+  { byteSize, mediaType, mediaKind, sha256 }: Inspection,
+): Fragment {
+  return sql`
+    update files
+    set status = ${mediaKind === "IMAGE" ? "PROCESSING" : "READY"},
+      byte_size = ${byteSize},
+      media_type = ${mediaType},
+      sha256 = ${sha256},
+      unused_since = null
+    from charged
+    where files.id = ${fileId}
+      and files.owner_id = charged.id
+      and files.status = 'INCOMING'
+    returning files.id`;
+}
+
+interface NewAttachment {
+  /** Statement that makes a row of `files` for the part `charged`, and returns its `id`. */
+  readonly file: Fragment;
+  /** What it counts for the quota. */
+  readonly byteSize: number;
+  readonly filename: string;
+  readonly mediaKind: Inspection["mediaKind"];
+}
+
+/** Throws QUOTA_EXCEEDED, NOT_A_MEMBER, NOT_FOUND, FORBIDDEN. */
+async function insertAttachment(
+  app: App,
+  member: Member,
+  { file, byteSize, filename, mediaKind }: NewAttachment,
+): Promise<string> {
+  const { sql, config } = app;
+  const [attachment] = await sql<{ id: string }[]>`
+    with actor as (${lockPermitted(app, member, { permission: "ATTACH_FILES" })}
+    ), charged as (
+      update users
+      set stored_bytes = stored_bytes + ${byteSize}
+      from actor
+      where users.id = actor.user_id
+        and stored_bytes + ${byteSize} <= ${config.uploadQuotaBytes}
+      returning users.id
+    ), file as (${file}
+    )
+    insert into attachments (id, file_id, room_id, uploader_id, filename, media_kind)
+    select ${newId()}, file.id, ${member.roomId}, ${member.userId}, ${cleanFilename(filename)}, ${mediaKind}
+    from file
+    returning id`;
+  if (attachment !== undefined) return attachment.id;
+  requirePermission(await requireMember(app, member, member.roomId), "ATTACH_FILES", "roomId");
+  throw quotaExceeded(app);
+}
+
+export function quotaExceeded({ config }: App): AppError {
+  const limit = config.uploadQuotaBytes;
+  return new AppError("QUOTA_EXCEEDED", `Cannot upload the file: all of yours would have more than ${limit} bytes`, {
+    limit,
+  });
+}
