@@ -27,7 +27,7 @@ import { Notification } from "./notifications.ts";
 import { RoomMember } from "./members.ts";
 import { Room } from "./rooms.ts";
 import { ScheduledMessage } from "./scheduled_messages.ts";
-import { Attachment } from "./uploads.ts";
+import { Attachment } from "./attachments.ts";
 import { User, Viewer } from "./users.ts";
 
 const IDS_MAX = 100;

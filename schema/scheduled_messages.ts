@@ -19,7 +19,7 @@ import { ErrorCode } from "./errors.ts";
 import { Message } from "./messages.ts";
 import { mutation } from "./mutations.ts";
 import { knownRoom, requireKey } from "./rooms.ts";
-import { Attachment } from "./uploads.ts";
+import { Attachment } from "./attachments.ts";
 import { Viewer } from "./users.ts";
 
 /** The author may have left the room since: then `null`. */

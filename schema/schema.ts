@@ -8,6 +8,8 @@ import "./blocks.ts";
 import "./accounts.ts";
 import "./rooms.ts";
 import "./members.ts";
+import "./images.ts";
+import "./attachments.ts";
 import "./uploads.ts";
 import "./room_settings.ts";
 import "./invites.ts";

@@ -7,7 +7,7 @@ import type { Member } from "../src/rooms/members.ts";
 import { searchUsers } from "../src/rooms/people.ts";
 import { builder, pageArgs, pageComplexity } from "./builder.ts";
 import { Message } from "./messages.ts";
-import { MediaKind } from "./uploads.ts";
+import { MediaKind } from "./attachments.ts";
 import { UserPages } from "./users.ts";
 
 /** A snippet weighs as much as so many small fields: an answer is bounded in bytes too. */

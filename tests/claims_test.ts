@@ -12,6 +12,7 @@ import { changeMember, collide, logSince } from "./support/rooms.ts";
 /** The claim of a scheduled message. */
 function claimOf({ sql }: App, id: string): Claim {
   return {
+    scheduledMessageId: id,
     lock: sql`select id from scheduled_messages where id = ${id} and status = 'PENDING' for no key update`,
     settle: sql`
       update scheduled_messages

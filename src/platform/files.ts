@@ -1,9 +1,5 @@
 /** Where uploaded files are stored: on disk, or in a bucket of an S3-compatible storage. Knows bytes under keys, and nothing
  * of what they are. */
-import type { Config } from "../config.ts";
-import { openDiskFiles } from "./files_disk.ts";
-import { openS3Files } from "./files_s3.ts";
-
 /** What is safe of a file that has not come to its end. JSON: whoever takes the transfer up again hands it back. */
 export interface Progress {
   /** From the beginning of the file. */
@@ -42,9 +38,4 @@ export interface Files {
   abandon(key: string, progress: Progress): Promise<void>;
   /** Asks the storage for its health. Throws UNAVAILABLE. */
   check(): Promise<void>;
-}
-
-/** The storage that the configuration names. */
-export function openFiles(config: Config): Files {
-  return config.s3 === null ? openDiskFiles(config.dataDir) : openS3Files(config.s3);
 }

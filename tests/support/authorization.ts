@@ -1,5 +1,6 @@
 /** The table of who may do what: one row for every field of the three root types. */
 import type { Any, Person } from "./app.ts";
+import { shareFile, uploadText } from "./uploads.ts";
 import { done } from "./mutations.ts";
 import { logIn } from "./sessions.ts";
 import { addMember, invite, type Kind, makePrivateRoom, say, type World } from "./worlds.ts";
@@ -226,6 +227,23 @@ export const ROWS: Readonly<Record<string, Row>> = {
     outcomes: "UNAUTHENTICATED NOT_FOUND ok NOT_FOUND NOT_FOUND NOT_FOUND NOT_FOUND",
     ask: (world) => overScheduled(world),
   },
+  "Mutation.uploadAttachments": {
+    outcomes: "UNAUTHENTICATED NOT_FOUND EMPTY NOT_FOUND EMPTY EMPTY NOT_FOUND",
+    ask: (world) => inRoom(world, { files: [] }),
+  },
+  "Mutation.createUpload": {
+    outcomes: OF_MEMBERS,
+    ask: (world) => inRoom(world, { filename: "film.mp4", byteSize: 1_000 }),
+  },
+  "Mutation.deleteAttachment": {
+    outcomes: "UNAUTHENTICATED NOT_FOUND ok NOT_FOUND FORBIDDEN FORBIDDEN NOT_FOUND",
+    ask: async ({ app, people, room }) => ({ input: { attachmentId: await shareFile(app, people.member, room) } }),
+  },
+  "Mutation.deleteAttachment (not sent)": {
+    outcomes: "UNAUTHENTICATED NOT_FOUND ok NOT_FOUND NOT_FOUND NOT_FOUND NOT_FOUND",
+    ask: async ({ app, people, room }) => ({ input: { attachmentId: await uploadText(app, people.member, room) } }),
+  },
+  "Mutation.updateAvatar": { outcomes: OF_THE_SIGNED_IN, ask: () => ({ input: { file: null } }) },
   "Mutation.markNotificationsRead": { outcomes: OF_THE_SIGNED_IN, ask: () => ({ input: {} }) },
   "Mutation.dismissAnnouncement": {
     outcomes: OF_THE_SIGNED_IN,

@@ -1,0 +1,102 @@
+/** Uploading as clients do: GraphQL multipart requests (https://github.com/jaydenseric/graphql-multipart-request-spec). */
+import { strict as assert } from "node:assert";
+import type { Answer, Any, Api, Person, TestRoom } from "./app.ts";
+import { done } from "./mutations.ts";
+
+export interface TestFile {
+  readonly name: string;
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** What the client says that it is. */
+  readonly type?: string;
+}
+
+export function textFile(name: string, text: string): TestFile {
+  return { name, bytes: new TextEncoder().encode(text), type: "text/plain" };
+}
+
+/** The form of a request whose files go to these paths. */
+export function multipart(operations: object, files: Readonly<Record<string, TestFile>>): FormData {
+  const form = new FormData();
+  form.set("operations", JSON.stringify(operations));
+  form.set("map", JSON.stringify(Object.fromEntries(Object.keys(files).map((path, index) => [index, [path]]))));
+  Object.values(files).forEach(({ name, bytes, type = "" }, index) =>
+    form.set(String(index), new File([bytes], name, { type }))
+  );
+  return form;
+}
+
+/** Sends an operation with files to these paths. */
+export async function postFiles(
+  { url }: Pick<Api, "url">,
+  { query, variables, files }: {
+    readonly query: string;
+    readonly variables: object;
+    readonly files: Readonly<Record<string, TestFile>>;
+  },
+  as?: Person,
+): Promise<Answer> {
+  const response = await fetch(url, {
+    method: "POST",
+    headers: { accept: "application/graphql-response+json", ...as && { authorization: `Bearer ${as.token}` } },
+    body: multipart({ query, variables }, files),
+  });
+  return { status: response.status, body: await response.json() };
+}
+
+const UPLOAD = `mutation ($input: UploadAttachmentsInput!) {
+  uploadAttachments(input: $input) {
+    attachments { id filename mediaType mediaKind byteSize status url image { width height thumbhash } message { id } }
+    errors { __typename code message path ... on InvalidInputError { limit } }
+  }
+}`;
+
+/** The payload of `uploadAttachments` for these files. */
+export async function upload(api: Api, as: Person, room: Pick<TestRoom, "id">, ...files: TestFile[]): Promise<Any> {
+  const { body } = await postFiles(api, {
+    query: UPLOAD,
+    variables: { input: { roomId: room.id, files: files.map(() => null) } },
+    files: Object.fromEntries(files.map((file, index) => [`variables.input.files.${index}`, file])),
+  }, as);
+  assert.equal(body.errors, undefined, JSON.stringify(body.errors));
+  return body.data.uploadAttachments;
+}
+
+/** Uploads files that have to be taken; their ids. */
+export async function uploaded(
+  api: Api,
+  as: Person,
+  room: Pick<TestRoom, "id">,
+  ...files: TestFile[]
+): Promise<string[]> {
+  const { attachments, errors } = await upload(api, as, room, ...files);
+  assert.deepEqual(errors, []);
+  return attachments.map(({ id }: Any) => id);
+}
+
+/** Uploads a small text and returns its id; nobody else sees it yet. */
+export async function uploadText(api: Api, as: Person, room: Pick<TestRoom, "id">, text = "Hello"): Promise<string> {
+  const [id = ""] = await uploaded(api, as, room, textFile("hello.txt", text));
+  return id;
+}
+
+/** Sends a message with nothing but a small text file, and returns the id of the file. */
+export async function shareFile(api: Api, as: Person, room: Pick<TestRoom, "id">, text = "Hello"): Promise<string> {
+  const id = await uploadText(api, as, room, text);
+  await done(api, "sendMessage", { roomId: room.id, attachmentIds: [id] }, as);
+  return id;
+}
+
+/** Everything that is stored on disk below the directory, as paths. */
+export async function storedFiles(directory: string): Promise<string[]> {
+  const found: string[] = [];
+  const walk = async (path: string) => {
+    for await (const { name, isDirectory } of Deno.readDir(path)) {
+      if (isDirectory) await walk(`${path}/${name}`);
+      else found.push(`${path}/${name}`.slice(directory.length + 1));
+    }
+  };
+  await walk(directory).catch((error) => {
+    if (!(error instanceof Deno.errors.NotFound)) throw error; // nothing was ever stored
+  });
+  return found.sort();
+}
