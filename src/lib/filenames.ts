@@ -1,4 +1,0 @@
-/** stand-in */
-export function cleanFilename(text: string): string {
-  return text;
-}
