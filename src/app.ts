@@ -5,9 +5,8 @@ import { StartError } from "./errors.ts";
 import { type Bus, MemoryBus } from "./platform/bus.ts";
 import { DatabaseSockets } from "./platform/database_sockets.ts";
 import { DatabaseWatch } from "./platform/database_watch.ts";
+import { openFiles } from "./platform/file_storages.ts";
 import type { Files } from "./platform/files.ts";
-import { openDiskFiles } from "./platform/files_disk.ts";
-import { openS3Files } from "./platform/files_s3.ts";
 import { createLimits, type Limits, type SharedStore } from "./platform/limits.ts";
 import { createLog, type Log } from "./platform/log.ts";
 import { createMetrics, type Metrics } from "./platform/metrics.ts";
@@ -116,10 +115,6 @@ async function openDatabase(config: Config, stack: AsyncDisposableStack): Promis
   if (config.databaseUrl !== null) return { url: config.databaseUrl };
   const { socketPath } = stack.use(await openEmbeddedDatabase(config.dataDir));
   return { socketPath };
-}
-
-function openFiles({ s3, dataDir }: Config): Files {
-  return s3 === null ? openDiskFiles(dataDir) : openS3Files(s3);
 }
 
 async function openBus({ redisUrl, redisPrefix }: Config, log: Log): Promise<Bus> {
