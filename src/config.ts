@@ -189,6 +189,15 @@ export function loadConfig(env: Readonly<Record<string, string>> = Deno.env.toOb
   };
 }
 
+/** What Deno itself needs to run another program: where its cache is. No setting of ours, and no secret. */
+export function denoEnv(): Record<string, string> {
+  const names = ["HOME", "DENO_DIR", "XDG_CACHE_HOME", "PATH", "TMPDIR"];
+  return Object.fromEntries(names.flatMap((name) => {
+    const value = Deno.env.get(name);
+    return value === undefined ? [] : [[name, value]];
+  }));
+}
+
 function readS3(data: z.infer<typeof Environment>): S3Config | null {
   const { S3_ENDPOINT: endpoint, S3_BUCKET: bucket, S3_REGION: region } = data;
   const { S3_ACCESS_KEY_ID: accessKeyId, S3_SECRET_ACCESS_KEY: secretAccessKey } = data;
