@@ -1,8 +1,6 @@
 /** Where uploaded files are stored: on disk, or in a bucket of an S3-compatible storage. Knows bytes under keys, and nothing
  * of what they are. */
-import type { Config } from "../config.ts";
-import { openDiskFiles } from "./files_disk.ts";
-import { openS3Files } from "./files_s3.ts";
+import { AppError } from "../errors.ts";
 
 /** What is safe of a file that has not come to its end. JSON: whoever takes the transfer up again hands it back. */
 export interface Progress {
@@ -16,35 +14,49 @@ export interface Progress {
 
 /** A transfer that may be broken off and taken up again, on another node as well. */
 export interface Transfer {
-  /** `null`: begins with the first byte. */
+  /** `null`: begins with the first byte, in a session of its own; what an older one has made safe stays until it is abandoned. */
   readonly from: Progress | null;
-  /** Called whenever more is safe, also when the body breaks off, and before the file is there. Where it rejects, the transfer
-   * ends with that error and what was safe stays. */
+  /** Called with what is safe, never with less than before: when the session begins, whenever more is safe, also when the body
+   * breaks off, and before the file is there. Where it rejects, the transfer ends with that error and what was safe stays. */
   onSafe(progress: Progress): Promise<void>;
 }
 
-/** Bytes from `start` to before `end`. */
+/** Bytes from `start` to before `end`; those beyond the end of the file are left out. */
 export interface ByteRange {
   readonly start: number;
   readonly end: number;
 }
 
+/** Keys are lowercase letters, digits, `_`, `-`, and slashes in between; any other is a bug, and throws a `TypeError`. */
 export interface Files {
   /** Stores the body under the key, whole and durable or not at all; what was there before is replaced. Takes no more from the
    * body than it has written, and never holds all of it. Where the body breaks off it rejects with the body's own error, and
-   * nothing is left, but for what a `transfer` keeps. Throws UNAVAILABLE where the storage is away or full. */
+   * nothing is left, but for what a `transfer` keeps; where the storing fails, the body is canceled. Of two requests in one
+   * session the later one goes on. Throws UNAVAILABLE where the storage is away or full, and NOT_FOUND where the session of
+   * `transfer.from` is over: it has to begin with the first byte. */
   store(key: string, body: ReadableStream<Uint8Array>, transfer?: Transfer): Promise<void>;
-  /** `null` where nothing is stored under the key. Canceling the stream ends the reading. Throws UNAVAILABLE. */
+  /** `null` where nothing is stored under the key. The stream must be read to its end or canceled, and throws UNAVAILABLE as
+   * well. Throws UNAVAILABLE. */
   read(key: string, range?: ByteRange): Promise<ReadableStream<Uint8Array> | null>;
   /** Deletes what is under the key; nothing there is no error. Throws UNAVAILABLE. */
   delete(key: string): Promise<void>;
-  /** Deletes what is safe of a transfer that nobody will take up again. Throws UNAVAILABLE. */
+  /** Deletes what is safe of a transfer that nobody will take up again; nothing there is no error. Throws UNAVAILABLE. */
   abandon(key: string, progress: Progress): Promise<void>;
   /** Asks the storage for its health. Throws UNAVAILABLE. */
   check(): Promise<void>;
 }
 
-/** The storage that the configuration names. */
-export function openFiles(config: Config): Files {
-  return config.s3 === null ? openDiskFiles(config.dataDir) : openS3Files(config.s3);
+/** Milliseconds after which a storage that is away is worth another try. */
+const RETRY_MS = 2_000;
+
+export function requireKey(key: string): void {
+  if (!/^[a-z0-9_-]{2,}(\/[a-z0-9_-]+)*$/.test(key)) throw new TypeError(`${key} is no key of a file`);
+}
+
+export function storageAway(state: string, cause: unknown): AppError {
+  return new AppError("UNAVAILABLE", `Cannot reach the files: ${state}`, { retryAfterMs: RETRY_MS, cause });
+}
+
+export function transferIsOver(cause?: unknown): AppError {
+  return new AppError("NOT_FOUND", "Cannot go on with the upload: what had come of it is gone, begin again", { cause });
 }
