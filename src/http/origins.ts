@@ -5,3 +5,11 @@ import type { App } from "../app.ts";
 export function isAllowedOrigin({ config }: App, origin: string | null): boolean {
   return origin === null || config.allowedOrigins.includes("*") || config.allowedOrigins.includes(origin);
 }
+
+/** What lets a page of an allowed origin read the answer. Never with cookies: tokens travel in headers, links are signed. */
+export function corsHeaders(app: App, { headers }: Request): Readonly<Record<string, string>> {
+  if (app.config.allowedOrigins.includes("*")) return { "access-control-allow-origin": "*" };
+  const origin = headers.get("origin");
+  const isAllowed = origin !== null && isAllowedOrigin(app, origin);
+  return { vary: "Origin", ...isAllowed ? { "access-control-allow-origin": origin } : {} };
+}

@@ -5,6 +5,7 @@ import type { App } from "../app.ts";
 import { StartError } from "../errors.ts";
 import { createAddressReader } from "./addresses.ts";
 import { Connections } from "./connections.ts";
+import { answerFile, answerPicture } from "./files.ts";
 import { createGraphQLHandler, type GraphiQLStart } from "./graphql.ts";
 import { createOperations } from "./operations.ts";
 import { createSockets } from "./sockets.ts";
@@ -19,6 +20,12 @@ export interface ServerOptions {
   readonly schema: GraphQLSchema;
   readonly graphiqlStart: GraphiQLStart;
 }
+
+/** Paths with more behind them. */
+const FOLDERS: ReadonlyMap<string, (app: App, request: Request) => Promise<Response>> = new Map([
+  ["/files/", answerFile],
+  ["/pictures/", answerPicture],
+]);
 
 /** Listens on `config.host` and `config.port`. Throws when the port is taken. */
 export function startHttpServer(app: App, { schema, graphiqlStart }: ServerOptions): RunningServer {
@@ -48,8 +55,11 @@ export function startHttpServer(app: App, { schema, graphiqlStart }: ServerOptio
       case "/":
         if (config.graphiql) return new Response(null, { status: 302, headers: { location: "/graphql" } });
         return Response.json({ name: "Parley", graphql: "/graphql" });
-      default:
+      default: {
+        const answerBelow = FOLDERS.get(pathname.slice(0, pathname.indexOf("/", 1) + 1));
+        if (answerBelow) return await answerBelow(app, request);
         return Response.json({ error: `There is nothing at ${pathname}; the API is at /graphql` }, { status: 404 });
+      }
     }
   };
 
