@@ -229,7 +229,7 @@ Deno.test("the files of a room come newest first, page by page and by kind; a se
   assert.deepEqual([namesOf(back), back.pageInfo.hasPreviousPage], [names.slice(2, 4), true]);
   assert.deepEqual(namesOf(await list("mediaKinds: [AUDIO]")), ["2b.txt", "2a.txt"]);
   assert.deepEqual(namesOf(await list("mediaKinds: [IMAGE]")), []);
-  const search = `query ($filter: MessageFilter) { searchMessages(query: "found", filter: $filter) {
+  const search = `query ($filter: MessageSearchFilter) { searchMessages(query: "found", filter: $filter) {
     nodes { content }
   } }`;
   const find = async (mediaKinds: readonly string[]) =>

@@ -100,3 +100,9 @@ export async function storedFiles(directory: string): Promise<string[]> {
   });
   return found.sort();
 }
+
+/** A URL that the API gave, where the server under test listens. */
+export function reachable({ url }: Pick<Api, "url">, given: string): string {
+  const { pathname, search } = new URL(given);
+  return new URL(pathname + search, url).href;
+}
