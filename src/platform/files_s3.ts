@@ -10,6 +10,8 @@ import { asAway, emptyStream, S3Client, S3Refusal, type S3Request, textIn } from
 const PIECE_BYTES = 5 * 1024 * 1024;
 /** Pieces that are in memory at once. */
 const SENDING_MAX = 4;
+/** Milliseconds for an answer to a check. */
+const CHECK_MS_MAX = 2_000;
 const TOKEN = "x-amz-meta-transfer";
 
 export function openS3Files(config: S3Config): Files {
@@ -68,7 +70,7 @@ class S3Files implements Files {
   }
 
   async check(): Promise<void> {
-    await this.s3.send({ method: "HEAD", triesMax: 1 }).catch(throwAway);
+    await this.s3.send({ method: "HEAD", triesMax: 1, msMax: CHECK_MS_MAX }).catch(throwAway);
   }
 
   async #store(key: string, pieces: Pieces, transfer: Transfer | undefined): Promise<void> {

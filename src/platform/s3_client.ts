@@ -22,6 +22,8 @@ export interface S3Request {
   readonly body?: Uint8Array<ArrayBuffer>;
   /** (Default: 3) */
   readonly triesMax?: number;
+  /** Milliseconds for each. (Default: 10_000, and 60_000 with a body) */
+  readonly msMax?: number;
 }
 
 export interface S3Answer {
@@ -59,8 +61,8 @@ export class S3Client {
   /** Throws `S3Refusal` for an answer that will not be another one later, and UNAVAILABLE. */
   async send(request: S3Request): Promise<S3Answer> {
     return await repeated(request, async () => {
-      const isWork = request.body !== undefined;
-      using limit = new TimeLimit(isWork ? WORK_MS_MAX : ANSWER_MS_MAX);
+      const { msMax = request.body ? WORK_MS_MAX : ANSWER_MS_MAX } = request;
+      using limit = new TimeLimit(msMax);
       const response = await this.#fetch(request, limit.signal);
       const text = await response.text();
       requireSuccess(response, text);

@@ -46,7 +46,7 @@ server.middleware.unshift(answer);
 const store: Store = server.store;
 completeStore();
 const { port } = await server.run();
-console.log(port);
+tell(port);
 await readFailures();
 Deno.exit();
 
@@ -123,6 +123,10 @@ async function requireUpload(bucket: string, uploadId: string): Promise<void> {
   });
 }
 
+function tell(text: string | number): void {
+  Deno.stdout.writeSync(new TextEncoder().encode(`${text}\n`));
+}
+
 async function readFailures(): Promise<void> {
   let text = "";
   for await (const chunk of Deno.stdin.readable.pipeThrough(new TextDecoderStream())) {
@@ -130,7 +134,7 @@ async function readFailures(): Promise<void> {
     text = last;
     for (const line of lines.reverse()) {
       failures.push(JSON.parse(line));
-      console.log("heard");
+      tell("heard");
     }
   }
 }
