@@ -20,6 +20,9 @@ Deno.test("without any variable the server runs by itself, on the embedded datab
     maxMessageLength: 4000,
     messageEditWindowSeconds: null,
     maxUploadBytes: 26_214_400,
+    uploadQuotaBytes: 1_073_741_824,
+    imageWorkers: 1,
+    s3: null,
     maxConnections: 50_000,
     maxConnectionsPerUser: 20,
     maxConnectionsPerAddress: 2000,
@@ -50,6 +53,13 @@ Deno.test("every bad variable is named at once, with what it should be", () => {
     MAX_CONNECTIONS: ["1e3", "expected a whole number"],
     MAX_CONNECTIONS_PER_USER: ["1.5", "expected a whole number"],
     MAX_SUBSCRIPTIONS_PER_CONNECTION: ["0x10", "expected a whole number"],
+    MAX_UPLOAD_BYTES: ["2147483648", "expected 1073741824 or less"],
+    UPLOAD_QUOTA_BYTES: ["1 GB", "expected a whole number"],
+    IMAGE_WORKERS: ["65", "expected 64 or less"],
+    S3_ENDPOINT: ["minio:9000", "expected a URL that begins with http:// or https://"],
+    S3_BUCKET: ["", "required with the other S3_ variables"],
+    S3_ACCESS_KEY_ID: ["", "required with the other S3_ variables"],
+    S3_SECRET_ACCESS_KEY: ["", "required with the other S3_ variables"],
     RATE_LIMITS: ["yes", '"off"'],
     GRAPHIQL: ["2", '"off"'],
     INTROSPECTION: ["ON!", '"off"'],
@@ -75,6 +85,9 @@ Deno.test("a refusal never shows a value: it may be a secret", () => {
     RATE_LIMITS: "s3cr3t switch",
     LOG_LEVEL: "s3cr3t level",
     PORT: "987654321",
+    S3_ENDPOINT: "s3://s3cr3t@minio",
+    S3_ACCESS_KEY_ID: "AKIAEXAMPLE",
+    S3_SECRET_ACCESS_KEY: "s3cr3t key",
   };
   const { message } = refusalOf(env);
   for (const value of [...Object.values(env), "hunter2", "passw0rd", "s3cr3t"]) {
@@ -123,6 +136,17 @@ Deno.test("lists are separated by commas, with or without spaces", () => {
   });
   assert.deepEqual(allowedOrigins, ["https://a.example", "https://b.example"]);
   assert.deepEqual(trustedProxies, ["10.0.0.1", "10.0.0.2"]);
+});
+
+Deno.test("files are kept in a bucket where all of its variables are set, in one region unless another is named", () => {
+  const bucket = { S3_ENDPOINT: "https://s3.example.com/", S3_BUCKET: "parley", S3_ACCESS_KEY_ID: "id" };
+  const s3 = { endpoint: "https://s3.example.com", bucket: "parley", region: "us-east-1" };
+  const keys = { accessKeyId: "id", secretAccessKey: "key" };
+  assert.deepEqual(loadConfig({ ...bucket, S3_SECRET_ACCESS_KEY: "key" }).s3, { ...s3, ...keys });
+  const elsewhere = loadConfig({ ...bucket, S3_SECRET_ACCESS_KEY: "key", S3_REGION: "eu-west-3" }).s3;
+  assert.deepEqual(elsewhere, { ...s3, ...keys, region: "eu-west-3" });
+  assert.deepEqual(refusalOf(bucket).problems, ["S3_SECRET_ACCESS_KEY: required with the other S3_ variables"]);
+  assert.equal(loadConfig({ S3_REGION: "eu-west-3" }).s3, null, "a region alone names no bucket");
 });
 
 Deno.test("the public URL follows the port, and never ends in a slash", () => {

@@ -1,5 +1,6 @@
 /** What the server answers beside the API: health, metrics, GraphiQL, and which origins may read it. */
 import { strict as assert } from "node:assert";
+import { join } from "node:path";
 import { startApp, type TestApp } from "./support/app.ts";
 import { signUpAdmin } from "./support/admins.ts";
 import { TEST_REDIS_URL } from "./support/databases.ts";
@@ -8,7 +9,7 @@ import { HandmadeUpgrade, PROTOCOL } from "./support/sockets.ts";
 import { Wire } from "./support/wires.ts";
 
 /** What `/readyz` says of the parts that the suite runs on. */
-const PARTS = { postgres: "ready", ...TEST_REDIS_URL === null ? {} : { redis: "ready" } };
+const PARTS = { postgres: "ready", ...TEST_REDIS_URL === null ? {} : { redis: "ready" }, storage: "ready" };
 
 const at = ({ url }: TestApp, path: string) => new URL(path, url).href;
 
@@ -53,8 +54,11 @@ Deno.test({
     };
     const answer = (redis: "ready" | "degraded") => {
       const [all, part] = redis === "ready" ? ["OK", "OK"] : ["DEGRADED", "DEGRADED"];
-      const checks = [{ name: "postgres", status: "OK" }, { name: "redis", status: part }];
-      return [200, { status: redis, parts: { postgres: "ready", redis } }, { status: all, checks }];
+      const checks = [{ name: "postgres", status: "OK" }, { name: "redis", status: part }, {
+        name: "storage",
+        status: "OK",
+      }];
+      return [200, { status: redis, parts: { postgres: "ready", redis, storage: "ready" } }, { status: all, checks }];
     };
     assert.deepEqual(await look(), answer("ready"));
     wire.refuse();
@@ -64,6 +68,21 @@ Deno.test({
     await eventually("Redis is back", () => app.app.bus.isHealthy);
     assert.deepEqual(await look(), answer("ready"));
   },
+});
+
+Deno.test("while the storage of files fails a node is degraded, but ready: people talk on without files", async () => {
+  await using app = await startApp();
+  const look = async () => {
+    const response = await fetch(at(app, "/readyz"));
+    const { status, parts } = await response.json();
+    return [response.status, status, parts.storage, parts.postgres];
+  };
+  const inTheWay = join(app.app.config.dataDir, "files");
+  await Deno.writeTextFile(inTheWay, "where there should be a directory");
+  assert.deepEqual(await look(), [200, "degraded", "degraded", "ready"]);
+  await Deno.remove(inTheWay);
+  await eventually("the storage is back", async () => (await look())[2] === "ready");
+  assert.deepEqual(await look(), [200, "ready", "ready", "ready"]);
 });
 
 Deno.test("/metrics speaks the Prometheus text format and counts what happens", async () => {

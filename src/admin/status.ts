@@ -7,6 +7,7 @@ import { PAGE_SIZE_MAX } from "../lib/pages.ts";
 import type { NodeCounts } from "../live/leases.ts";
 import { nodes } from "../live/nodes.ts";
 import { isAdmin } from "./accounts.ts";
+import { storageChecks } from "./storage_checks.ts";
 
 export type HealthStatus = "OK" | "DEGRADED" | "DOWN";
 
@@ -74,7 +75,8 @@ function limitsOf(config: Config): ServerLimits {
 
 /** Asks the parts that are configured; the answer takes 2 s at most. */
 export async function checkParts(app: App): Promise<readonly ServiceCheck[]> {
-  return [await checkDatabase(app), ...app.config.redisUrl === null ? [] : [checkRedis(app)]];
+  const [database, storage] = await Promise.all([checkDatabase(app), checkStorage(app)]);
+  return [database, ...app.config.redisUrl === null ? [] : [checkRedis(app)], storage];
 }
 
 async function checkDatabase({ database }: App): Promise<ServiceCheck> {
@@ -86,6 +88,12 @@ async function checkDatabase({ database }: App): Promise<ServiceCheck> {
 /** Without Redis the node goes on, and finds a little later what others did: never worse than degraded. */
 function checkRedis({ bus }: App): ServiceCheck {
   return { name: "redis", status: bus.isHealthy ? "OK" : "DEGRADED", latencyMs: bus.latencyMs };
+}
+
+/** Without its files the node goes on with everything else: never worse than degraded. */
+async function checkStorage(app: App): Promise<ServiceCheck> {
+  const latencyMs = await app.once(storageChecks).ask();
+  return { name: "storage", status: latencyMs === null || latencyMs > SLOW_MS ? "DEGRADED" : "OK", latencyMs };
 }
 
 function lazily<T>(read: () => Promise<T>): () => Promise<T> {

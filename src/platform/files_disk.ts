@@ -2,6 +2,7 @@
  * name no key can have, and gets its name once it is whole and durable. */
 import { basename, dirname, join } from "node:path";
 import { AppError } from "../errors.ts";
+import { ifThere, onDisk, writeAll } from "./disk.ts";
 import {
   type ByteRange,
   type Files,
@@ -243,10 +244,6 @@ function streamOf(file: Deno.FsFile, byteSize: number): ReadableStream<Uint8Arra
   }
 }
 
-async function writeAll(file: Deno.FsFile, bytes: Uint8Array): Promise<void> {
-  for (let at = 0; at < bytes.length;) at += await file.write(bytes.subarray(at));
-}
-
 async function syncDirectory(path: string): Promise<void> {
   using directory = await Deno.open(path);
   await directory.sync();
@@ -269,24 +266,4 @@ async function removeIfEmpty(directory: string): Promise<void> {
 
 async function isThere(act: Promise<unknown>): Promise<boolean> {
   return await ifThere(act.then(() => true)) !== null;
-}
-
-/** `null` where the path leads to nothing. */
-async function ifThere<T>(act: Promise<T>): Promise<T | null> {
-  return await act.catch((error) => {
-    if (error instanceof Deno.errors.NotFound) return null;
-    throw error;
-  });
-}
-
-const FULL = ["ENOSPC", "EDQUOT"];
-
-/** What the disk refuses is none of the caller's doing. */
-async function onDisk<T>(act: () => Promise<T>): Promise<T> {
-  try {
-    return await act();
-  } catch (error) {
-    const code = error instanceof Error && "code" in error ? String(error.code) : "";
-    throw storageAway(FULL.includes(code) ? "the disk is full" : "the disk fails", error);
-  }
 }
