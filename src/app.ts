@@ -7,6 +7,8 @@ import { DatabaseSockets } from "./platform/database_sockets.ts";
 import { DatabaseWatch } from "./platform/database_watch.ts";
 import { openFiles } from "./platform/file_storages.ts";
 import type { Files } from "./platform/files.ts";
+import { installJobs } from "./platform/job_store.ts";
+import { Jobs } from "./platform/jobs.ts";
 import { createLimits, type Limits, type SharedStore } from "./platform/limits.ts";
 import { createLog, type Log } from "./platform/log.ts";
 import { createMetrics, type Metrics } from "./platform/metrics.ts";
@@ -32,6 +34,7 @@ export interface App extends AsyncDisposable {
   readonly database: DatabaseWatch;
   readonly bus: Bus;
   readonly files: Files;
+  readonly jobs: Jobs;
   readonly limits: Limits;
   readonly metrics: Metrics;
   readonly log: Log;
@@ -62,11 +65,13 @@ export async function createApp(config: Config, { database }: AppOptions = {}): 
     });
   });
   const applied = await migrate(sql);
+  await installJobs(sql);
   if (applied.length > 0) log.info("Migrated the database", { applied });
 
   const watch = stack.use(new DatabaseWatch({ address, sql, sockets, log, metrics }));
   const jwtSecret = config.jwtSecret ?? await readOrCreateSecret(config.dataDir);
   const bus = stack.use(await openBus(config, log));
+  const jobs = stack.use(new Jobs({ address, sql, bus, log }));
   const limits = stack.use(createLimits(config.rateLimits, openSharedStore(config, { bus, log, stack })));
   metrics.watchBus(bus);
   const pending = new Set<Promise<unknown>>();
@@ -88,6 +93,7 @@ export async function createApp(config: Config, { database }: AppOptions = {}): 
     database: watch,
     bus,
     files: openFiles(config),
+    jobs,
     limits,
     metrics,
     log,

@@ -106,6 +106,11 @@ export function isViolationOf(error: unknown, constraint: string): boolean {
   return isDatabaseError(error) && error.code.startsWith("23") && error.constraint_name === constraint;
 }
 
+/** Whether the error says that there is no such table or schema. */
+export function isMissing(error: unknown): boolean {
+  return isDatabaseError(error) && (error.code === "42P01" || error.code === "3F000");
+}
+
 /** Parts of a list of columns or of a `with`, as many as there are; at least one. */
 export function commaSeparated(sql: Sql, parts: readonly Fragment[]): Fragment {
   return parts.reduce((all, part) => sql`${all}, ${part}`);

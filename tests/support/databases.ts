@@ -1,7 +1,9 @@
 /** A fresh, migrated database for each app under test: copied from an image that is made once for each set of migrations. */
 import { createHash } from "node:crypto";
 import { join } from "node:path";
+import denoJson from "../../deno.json" with { type: "json" };
 import { openEmbeddedDatabase } from "../../src/platform/pglite.ts";
+import { installJobs } from "../../src/platform/job_store.ts";
 import { listMigrations, migrate } from "../../src/platform/migrate.ts";
 import { type DatabaseAddress, openSql, type Sql } from "../../src/platform/sql.ts";
 
@@ -86,7 +88,7 @@ async function embeddedImage(): Promise<string> {
   {
     await using database = await openEmbeddedDatabase(building);
     await withSql(database, async (sql) => {
-      await migrate(sql);
+      await install(sql);
       await dropTemplates(sql);
     });
   }
@@ -103,7 +105,7 @@ async function serverTemplate(url: string): Promise<string> {
     const building = `${template}_building`;
     await sql.unsafe(`drop database if exists ${building} with (force)`);
     await sql.unsafe(`create database ${building}`);
-    await withSql({ url: withDatabase(url, building) }, migrate);
+    await withSql({ url: withDatabase(url, building) }, install);
     await sql.unsafe(`alter database ${building} rename to ${template}`);
   });
   return template;
@@ -115,6 +117,12 @@ async function advisoryLock(sql: Sql): Promise<AsyncDisposable> {
   return { [Symbol.asyncDispose]: async () => void await sql`select pg_advisory_unlock(7265011)` };
 }
 
+/** All that a server finds in its database. */
+async function install(sql: Sql): Promise<void> {
+  await migrate(sql);
+  await installJobs(sql);
+}
+
 /** Nothing looks into the template databases, and they are more than half of the files of every copy. */
 async function dropTemplates(sql: Sql): Promise<void> {
   await sql`update pg_database set datistemplate = false`;
@@ -122,7 +130,7 @@ async function dropTemplates(sql: Sql): Promise<void> {
 }
 
 async function migrationsHash(): Promise<string> {
-  const hash = createHash("sha256");
+  const hash = createHash("sha256").update(denoJson.imports["pg-boss"]);
   for (const { name, statements } of await listMigrations()) hash.update(name).update(statements);
   return hash.digest("hex");
 }

@@ -67,17 +67,21 @@ interface State {
 }
 
 async function readState(sql: Sql): Promise<State> {
+  // Of a table in partitions the whole, so not the parts.
   const tables = await sql<{ name: string }[]>`
-    select format('%I', tablename) as name
-    from pg_tables
-    where schemaname = 'public'
-      and tablename <> 'migrations'
-    order by tablename`;
+    select format('%I.%I', pg_namespace.nspname, pg_class.relname) as name
+    from pg_class
+    join pg_namespace on pg_namespace.oid = pg_class.relnamespace
+    where pg_namespace.nspname in ('public', 'pgboss')
+      and pg_class.relkind in ('r', 'p')
+      and not pg_class.relispartition
+      and pg_class.oid not in ('public.migrations'::regclass, 'pgboss.version'::regclass)
+    order by name`;
   const firstRows = tables.map(({ name }) =>
     `select format(
-      'insert into ${name} select * from json_populate_recordset(null::${name}, %L)', json_agg(${name})
+      'insert into ${name} select * from json_populate_recordset(null::${name}, %L)', json_agg(each)
     ) as insert
-    from ${name}
+    from ${name} each
     having count(*) > 0`
   );
   const inserts = await sql.unsafe<{ insert: string }[]>(firstRows.join(" union all "));
