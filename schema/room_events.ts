@@ -33,6 +33,7 @@ const TYPE_NAMES: Readonly<Record<LiveEvent["kind"], string>> = {
   MEMBER_REMOVED: "MemberRemovedEvent",
   MEMBER_UPDATED: "MemberUpdatedEvent",
   MEMBER_READ: "MemberReadEvent",
+  ATTACHMENT_PROCESSED: "AttachmentProcessedEvent",
   ROOM_UPDATED: "RoomUpdatedEvent",
   RESYNC: "RoomResyncEvent",
 };

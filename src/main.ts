@@ -11,9 +11,14 @@ import { keepSchedule } from "./messages/scheduler.ts";
 import { surviveUncaught } from "./platform/uncaught.ts";
 import { sweepInvites } from "./rooms/invites.ts";
 import { sweepUploads } from "./uploads/deletions.ts";
+import { keepProcessing } from "./uploads/image_jobs.ts";
 
-export interface Parley extends AsyncDisposable {
+/** What runs until a signal ends it. */
+export interface Running extends AsyncDisposable {
   readonly app: App;
+}
+
+export interface Parley extends Running {
   readonly server: RunningServer;
 }
 
@@ -35,6 +40,7 @@ export async function startParley(
   app.once(keepSchedule);
   app.once(sweepInvites);
   app.once(sweepUploads);
+  if (config.imageWorkers > 0) app.once(keepProcessing);
   const server = stack.use(startHttpServer(app, await prepare(app)));
   const resources = stack.move();
   return { app, server, [Symbol.asyncDispose]: () => resources.disposeAsync() };
@@ -53,7 +59,7 @@ function serveSchema(): Promise<ServerOptions> {
 }
 
 /** Runs until SIGTERM or SIGINT, then drains. A second signal ends the process at once: nothing lives only in memory. */
-export async function runUntilSignal(start: () => Promise<Parley>): Promise<void> {
+export async function runUntilSignal(start: () => Promise<Running>): Promise<void> {
   try {
     const { promise: signal, resolve } = Promise.withResolvers<void>();
     let isStopping = false;

@@ -14,7 +14,7 @@ const MESSAGE_KINDS = [
   "REACTION_REMOVED",
 ] as const;
 const MEMBER_KINDS = ["MEMBER_JOINED", "MEMBER_REMOVED", "MEMBER_UPDATED", "MEMBER_READ"] as const;
-const KINDS = [...MESSAGE_KINDS, ...MEMBER_KINDS, "ROOM_UPDATED"] as const;
+const KINDS = [...MESSAGE_KINDS, ...MEMBER_KINDS, "ATTACHMENT_PROCESSED", "ROOM_UPDATED"] as const;
 export type RoomEventKind = typeof KINDS[number];
 
 export type RoomRole = "OWNER" | "MODERATOR" | "MEMBER";
@@ -36,7 +36,7 @@ export interface RoomEvent {
   readonly seq: number;
   readonly kind: RoomEventKind;
   readonly actorId: string | null;
-  /** A message for message events, a user for member events, else the room. */
+  /** A message for message events, a user for member events, an attachment where one was processed, else the room. */
   readonly subjectId: string;
   readonly data: RoomEventData | null;
   readonly createdAt: Date;

@@ -1,7 +1,6 @@
 /** The processes that decode images, as many as are busy at once: what takes too long is killed, and what has died is started
  * again for the next image. The bytes pass through in pieces; an image never is in the memory of this process. */
 import { denoEnv } from "../config.ts";
-import { AppError } from "../errors.ts";
 import { within } from "../platform/timers.ts";
 import {
   encodeHeader,
@@ -30,6 +29,16 @@ const PERMISSIONS = [
   "--allow-read=/usr/bin/ldd",
 ];
 
+/** The verdict on an image that is broken or too large: no other try will change it. */
+export class ImageRefused extends Error {
+  override readonly name = "ImageRefused";
+}
+
+/** The process was lost, or was too slow and killed: another try may succeed. */
+export class ImageWorkerLost extends Error {
+  override readonly name = "ImageWorkerLost";
+}
+
 /** Takes one rendition as it comes; it has to read or cancel all of the body. */
 export type TakeRendition = (rendition: MadeRendition, body: ReadableStream<Uint8Array>) => Promise<void>;
 
@@ -52,9 +61,8 @@ export class ImagePool implements AsyncDisposable {
     return [...this.#workers].map(({ pid }) => pid);
   }
 
-  /** Decodes one image and hands on what was made of it. Waits for its turn. Throws INVALID_INPUT where the image is broken or too
-   * large, which it will be for ever; UNAVAILABLE where the process was lost or too slow, and another try may succeed; and what
-   * the body or `take` rejects with. */
+  /** Decodes one image and hands on what was made of it. Waits for its turn. Throws `ImageRefused`, `ImageWorkerLost`, and what the
+   * body or `take` rejects with. */
   async process(
     request: ImageRequest,
     body: ReadableStream<Uint8Array>,
@@ -62,9 +70,9 @@ export class ImagePool implements AsyncDisposable {
   ): Promise<ProcessedImage> {
     if (request.byteSize > IMAGE_BYTES_MAX) {
       await body.cancel();
-      throw new AppError("INVALID_INPUT", `Cannot process the image: it has ${request.byteSize} bytes`, {
-        limit: IMAGE_BYTES_MAX,
-      });
+      throw new ImageRefused(
+        `Cannot process the image: it has ${request.byteSize} bytes, the limit is ${IMAGE_BYTES_MAX}`,
+      );
     }
     await this.#takeTurn();
     try {
@@ -96,7 +104,7 @@ export class ImagePool implements AsyncDisposable {
   }
 
   #start(): ImageWorker {
-    if (this.#isOver) throw new AppError("UNAVAILABLE", "Cannot process the image: the server is stopping");
+    if (this.#isOver) throw lost("the server is stopping");
     const worker = new ImageWorker(this.processMs);
     this.#workers.add(worker);
     worker.ended.then(() => {
@@ -161,7 +169,7 @@ class ImageWorker implements AsyncDisposable {
       if (reply.outcome === "PROCESSED") await this.#handOn(reply.renditions, take);
       isInStep = ++this.#processed < IMAGES_PER_PROCESS;
       if (reply.outcome === "PROCESSED") return reply;
-      throw new AppError("INVALID_INPUT", `Cannot process the image: ${reply.reason}`);
+      throw new ImageRefused(`Cannot process the image: ${reply.reason}`);
     } finally {
       if (!isInStep) await this[Symbol.asyncDispose]();
     }
@@ -217,6 +225,6 @@ class ImageWorker implements AsyncDisposable {
   }
 }
 
-function lost(state: string, cause?: unknown): AppError {
-  return new AppError("UNAVAILABLE", `Cannot process the image: ${state}`, { cause });
+function lost(state: string, cause?: unknown): ImageWorkerLost {
+  return new ImageWorkerLost(`Cannot process the image: ${state}`, { cause });
 }

@@ -114,6 +114,7 @@ export function testConfig(env: Record<string, string>): Config {
     DRAIN_SECONDS: "5",
     GRAPHIQL: "on",
     INTROSPECTION: "on",
+    IMAGE_WORKERS: "0",
     ...env,
   });
 }

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { type Api, apiAt } from "./app.ts";
 import { ROOT } from "./code.ts";
 
-export const PERMISSIONS = ["--allow-net", "--allow-env", "--allow-read", "--allow-write"];
+export const PERMISSIONS = ["--allow-net", "--allow-env", "--allow-read", "--allow-write", "--allow-run"];
 /** What Deno itself needs; settings of the developer's shell must not leak in. */
 const INHERITED = ["PATH", "HOME", "DENO_DIR", "TMPDIR"];
 
