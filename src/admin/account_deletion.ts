@@ -8,6 +8,7 @@ import type { Viewer } from "../auth/viewer.ts";
 import { AppError } from "../errors.ts";
 import { type Fragment, isViolationOf, retryDeadlock } from "../platform/sql.ts";
 import { publishRoomEvent, type RoomEvent, takeSeq } from "../rooms/events.ts";
+import { deleteReleased } from "../uploads/deletions.ts";
 import { type BlockChange, publishBlock } from "../users/blocks.ts";
 import { appendViewerEvents, publishViewerEvents, toldUsers } from "../users/viewer_events.ts";
 
@@ -27,6 +28,7 @@ export async function deleteAccount(app: App, viewer: Viewer, password: string):
   publishBurial(app, await buryUser(app, viewer.userId, user?.passwordHash ?? ""));
   await endBarredSessions(app, viewer.userId);
   await buryRest(app, viewer.userId);
+  deleteReleased(app);
   return viewer.userId;
 }
 

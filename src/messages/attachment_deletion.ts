@@ -5,7 +5,7 @@ import { AppError } from "../errors.ts";
 import { retryDeadlock } from "../platform/sql.ts";
 import { lockPermitted, requireMember } from "../rooms/members.ts";
 import { type Attachment, listVisibleAttachments, noSuchAttachment } from "../uploads/attachments.ts";
-import { deleteUnused } from "../uploads/deletions.ts";
+import { deleteReleased } from "../uploads/deletions.ts";
 import { type Changed, logChange, publishChange } from "./changes.ts";
 import { deleteMessage } from "./edit.ts";
 import { type Message, requireMessage } from "./messages.ts";
@@ -26,7 +26,7 @@ export async function deleteAttachment(app: App, viewer: Viewer, attachmentId: s
       ? await deleteUnsentOne(app, attachment)
       : await takeOff(app, viewer, { ...attachment, messageId: attachment.messageId });
     if (deleted === "CHANGED") continue;
-    app.background(deleteUnused(app, [attachment.fileId]));
+    deleteReleased(app);
     return deleted;
   }
   throw new AppError("UNAVAILABLE", "Cannot delete the file: its message keeps changing, try again", {

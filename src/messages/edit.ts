@@ -6,6 +6,7 @@ import { retryDeadlock } from "../platform/sql.ts";
 import { limitKey, lockPermitted, type Member } from "../rooms/members.ts";
 import { isPermitted, requirePermission } from "../rooms/permissions.ts";
 import { notificationNews } from "../users/notifications.ts";
+import { deleteReleased } from "../uploads/deletions.ts";
 import { appendViewerEvents, toldUsers } from "../users/viewer_events.ts";
 import { type Changed, logChange, publishChange } from "./changes.ts";
 import { parseContent } from "./drafts.ts";
@@ -40,6 +41,7 @@ export async function deleteMessage(app: App, viewer: Viewer, messageId: string 
   if (message.deletedAt !== null) return message;
   requireDeletable(message, member);
   const deleted = await bury(app, member, message);
+  if (message.attachmentCount > 0) deleteReleased(app);
   if (deleted !== null) return deleted;
   const now = await requireMessage(app, viewer, messageId);
   if (now.message.deletedAt === null) requireDeletable(now.message, now.member);

@@ -5,6 +5,7 @@ import { retryDeadlock } from "../platform/sql.ts";
 import { type BanInput, type Banned, banUser } from "../rooms/bans.ts";
 import { publishRoomEvent, type RoomEvent, takeSeq } from "../rooms/events.ts";
 import { lockPermitted, type Member } from "../rooms/members.ts";
+import { deleteReleased } from "../uploads/deletions.ts";
 import { buryMessages } from "./tombstones.ts";
 
 /** A week. */
@@ -29,6 +30,7 @@ export async function banMember(app: App, member: Member, input: CleaningBanInpu
   }
   const banned = await banUser(app, member, input);
   if (hours > 0) await deleteMessagesOf(app, member, { userId: banned.ban.userId, hours });
+  deleteReleased(app);
   return banned;
 }
 

@@ -32,13 +32,17 @@ export function sweepUploads(app: App): AsyncDisposable {
   return repeat(SWEEP_MS, () => app.background(sweep()));
 }
 
+/** Deletes in the background what nothing refers to since just now. */
+export function deleteReleased(app: App): void {
+  app.background(deleteUnused(app));
+}
+
 /** Deletes those of the files that came in and that nothing has taken. */
 export async function discardFiles(app: App, fileIds: readonly string[]): Promise<void> {
   await app.sql`
     update files
     set status = 'DELETING'
     where id = any(${fileIds as string[]}::uuid[])
-      and status = 'INCOMING'
       and unused_since is not null`;
   await deleteUnused(app, fileIds);
 }

@@ -6,7 +6,7 @@ import { within } from "../platform/timers.ts";
 import type { Member } from "../rooms/members.ts";
 import { requirePermission } from "../rooms/permissions.ts";
 import { type RoomChange, updateRoom } from "../rooms/settings.ts";
-import { discardFiles } from "./deletions.ts";
+import { deleteReleased, discardFiles } from "./deletions.ts";
 import type { FileStatus, StoredFile } from "./files.ts";
 import { fileTopic, queueImage } from "./image_jobs.ts";
 import type { IncomingFile } from "./receiving.ts";
@@ -45,6 +45,7 @@ export async function updateAvatar(app: App, viewer: Viewer, file: IncomingFile 
     set unused_since = null
     from owner
     where files.id = ${fileId}`;
+  deleteReleased(app);
   return viewer.userId;
 }
 
@@ -62,7 +63,9 @@ export async function updateRoomAndIcon(
   if (icon === undefined) return await updateRoom(app, member, change);
   requirePermission(member, "MANAGE_ROOM", "roomId");
   const iconId = icon && await makePicture(app, member, { file: icon, path: "icon" });
-  return await updateRoom(app, member, { ...change, iconId });
+  const roomId = await updateRoom(app, member, { ...change, iconId });
+  deleteReleased(app);
+  return roomId;
 }
 
 interface PictureInput {

@@ -51,6 +51,7 @@ export async function findServed(
     join users on users.id = members.user_id
     left join messages on messages.id = attachments.message_id
     where attachments.id = ${attachmentId}
+      and files.status in ('PROCESSING', 'READY', 'FAILED')
       and users.suspended_at is null
       and users.deleted_at is null
       and case
@@ -62,7 +63,7 @@ export async function findServed(
     const state = "it is being processed";
     throw new AppError("UNAVAILABLE", `Cannot show the file yet: ${state}`, { retryAfterMs: PROCESSING_RETRY_MS });
   }
-  const served = row.status !== "READY" ? null : row.mediaKind === "IMAGE" ? ofImage(row, size) : ofUpload(row, size);
+  const served = row.status === "READY" && row.mediaKind === "IMAGE" ? ofImage(row, size) : ofUpload(row, size);
   if (served === null) throw noSuchFile();
   return served;
 }
