@@ -135,12 +135,9 @@ Deno.test("other methods are refused with 405, and told which there are", async 
 
 Deno.test("a body that is no JSON is refused with 415", async () => {
   await using app = await startApp();
-  const form = new FormData();
-  form.append("operations", `{ "query": "{ __typename }" }`);
-  form.append("map", "{}");
-  const bodies = { "text/plain": `{ "query": "{ __typename }" }`, "application/xml": "<query/>", multipart: form };
+  const bodies = { "text/plain": `{ "query": "{ __typename }" }`, "application/xml": "<query/>" };
   for (const [type, body] of Object.entries(bodies)) {
-    const headers = { accept: NEW, ...(typeof body === "string" ? { "content-type": type } : {}) };
+    const headers = { accept: NEW, "content-type": type };
     const { status } = await fetchJson(app.url, { method: "POST", headers, body });
     assert.equal(status, 415, type);
   }

@@ -1,14 +1,17 @@
 /** GraphQL over HTTP: Yoga speaks the protocol (POST, GET, SSE, GraphiQL), the operations are those of every transport. */
-import { type ExecutionArgs, GraphQLError, type GraphQLSchema } from "graphql";
+import type { ExecutionArgs, GraphQLSchema } from "graphql";
 import { createYoga, type GraphiQLOptions, isAsyncIterable, type Plugin } from "graphql-yoga";
 import type { App } from "../app.ts";
 import { noteSessionUse } from "../auth/session_use.ts";
 import { authenticate } from "../context.ts";
+import { badRequest } from "./bad_requests.ts";
 import type { Connections } from "./connections.ts";
 import { streamEvents } from "./event_streams.ts";
+import { isMultipart } from "./multipart.ts";
 import { OperationContext, type Operations } from "./operations.ts";
 import { isAllowedOrigin } from "./origins.ts";
 import { reportError } from "./reports.ts";
+import { RequestFiles } from "./request_files.ts";
 
 /** Bytes of one JSON request. */
 const BODY_BYTES_MAX = 256 * 1024;
@@ -18,6 +21,8 @@ export type GraphiQLStart = () => Promise<GraphiQLOptions>;
 
 interface ServerContext {
   readonly operation: OperationContext;
+  /** Of a request that may carry some. */
+  readonly files: RequestFiles | null;
 }
 
 export interface GraphQLParts {
@@ -37,7 +42,7 @@ export function createGraphQLHandler(app: App, parts: GraphQLParts): GraphQLHand
     parserAndValidationCache: false, // the pipeline has its own: limits depend on the variables
     maskedErrors: { maskError: (error) => reportError(app, error) },
     maxRequestBodySize: BODY_BYTES_MAX,
-    multipart: false,
+    multipart: false, // ours streams: see `onRequestParse`
     batching: false,
     cors: (request) =>
       isAllowedOrigin(app, request.headers.get("origin")) &&
@@ -63,11 +68,14 @@ export function createGraphQLHandler(app: App, parts: GraphQLParts): GraphQLHand
     if (viewer) noteSessionUse(app, viewer, ipAddress);
     const { signal } = request;
     const operation = new OperationContext(app, { viewer, ipAddress, signal, refusal });
+    const files = isMultipart(request) ? new RequestFiles(app, request) : null;
     try {
-      return await yoga.fetch(request, { operation });
+      return await yoga.fetch(files?.head ?? request, { operation, files });
     } catch (error) {
       if (!signal.aborted || error !== signal.reason) throw error;
       return answerNobody();
+    } finally {
+      files?.end();
     }
   };
 }
@@ -85,14 +93,15 @@ async function renderPage(options?: GraphiQLOptions): Promise<string> {
   return renderGraphiQL(options).replace("</head>", `${STILL_TABS}</head>`);
 }
 
-function pipeline(app: App, { operations, connections }: GraphQLParts): Plugin<ServerContext> {
+function pipeline(app: App, { operations, connections }: GraphQLParts): Plugin<ServerContext, ServerContext> {
   const own = (args: ExecutionArgs): ExecutionArgs & { contextValue: OperationContext } => ({
     ...args,
     contextValue: (args.contextValue as ServerContext).operation,
   });
   return {
-    onRequestParse({ request, url }) {
+    onRequestParse({ request, url, serverContext: { operation, files }, setRequestParser }) {
       if (request.method === "GET") requireJson(url.searchParams.get("variables"));
+      if (files !== null) setRequestParser(() => files.read(operation));
     },
     onParse: ({ setParseFn }) =>
       setParseFn((source) => operations.parse(typeof source === "string" ? source : source.body)),
@@ -123,7 +132,6 @@ function requireJson(text: string | null): void {
   try {
     JSON.parse(text || "null");
   } catch {
-    const extensions = { code: "BAD_REQUEST", http: { status: 400, spec: true } };
-    throw new GraphQLError("Cannot read the request: `variables` is not JSON", { extensions });
+    throw badRequest("`variables` is not JSON");
   }
 }

@@ -1,0 +1,55 @@
+/** The files of one request: read for those only who may send some, and discarded after it where no resolver took them. */
+import type { GraphQLParams } from "graphql-yoga";
+import type { App } from "../app.ts";
+import type { Viewer } from "../auth/viewer.ts";
+import { AppError } from "../errors.ts";
+import { discardFiles } from "../uploads/deletions.ts";
+import { type IncomingFile, receiveFile } from "../uploads/receiving.ts";
+import { readMultipart, type ReceivedPart } from "./multipart.ts";
+import type { OperationContext } from "./operations.ts";
+
+export class RequestFiles {
+  readonly #received: IncomingFile[] = [];
+  #isOver = false;
+
+  constructor(private readonly app: App, private readonly request: Request) {}
+
+  /** The request as whoever answers it needs it: without its body. */
+  get head(): Request {
+    const { url, method, signal } = this.request;
+    const headers = new Headers(this.request.headers);
+    headers.delete("content-length");
+    return new Request(url, { method, headers, signal });
+  }
+
+  /** Reads the request and stores its files. Nothing is read for nobody, nor above the rate limit.
+   * Throws UNAUTHENTICATED, RATE_LIMITED, and what `readMultipart` throws. */
+  async read({ viewer, refusal }: OperationContext): Promise<GraphQLParams> {
+    if (viewer === null) throw refusal ?? new AppError("UNAUTHENTICATED", "Cannot take files: sign in first");
+    const { limits, config } = this.app;
+    await limits.take("upload", viewer.userId);
+    return await readMultipart(this.request, {
+      fileBytesMax: config.maxUploadBytes,
+      receive: (part) => this.#receive(viewer, part),
+    });
+  }
+
+  /** After the answer, or when nobody waits for it any more. */
+  end(): void {
+    this.#isOver = true;
+    this.#discard(this.#received);
+    const { body } = this.request;
+    if (body?.locked === false) this.app.background(body.cancel()); // of one who was refused before it was read
+  }
+
+  async #receive(viewer: Viewer, part: ReceivedPart): Promise<IncomingFile> {
+    const file = await receiveFile(this.app, viewer, part);
+    if (this.#isOver) this.#discard([file]);
+    else this.#received.push(file);
+    return file;
+  }
+
+  #discard(files: readonly IncomingFile[]): void {
+    if (files.length > 0) this.app.background(discardFiles(this.app, files.map(({ fileId }) => fileId)));
+  }
+}
