@@ -133,7 +133,8 @@ class DiskFiles implements Files {
     if (!await onDisk(() => isThere(Deno.lstat(part)))) return null;
     const { size } = await onDisk(() => file.stat());
     if (size < from.byteSize) throw transferIsOver();
-    await onDisk(() => file.truncate(from.byteSize)); // what lies beyond may not be what was sent
+    // What lies beyond may not be what was sent.
+    if (size > from.byteSize) await onDisk(() => file.truncate(from.byteSize));
     await onDisk(() => file.seek(from.byteSize, Deno.SeekMode.Start));
     opened.move(); // it stays open
     return file;
@@ -190,11 +191,11 @@ async function receive(writer: Writer): Promise<void> {
   else await onDisk(() => file.sync());
 }
 
-async function makeSafe(writer: Writer, { onSafe }: Transfer): Promise<void> {
+async function makeSafe(writer: Writer, transfer: Transfer): Promise<void> {
   const { byteSize, session, file } = writer;
   if (byteSize === writer.safeByteSize) return;
   await onDisk(() => file.sync());
-  await onSafe({ byteSize, session });
+  await transfer.onSafe({ byteSize, session });
   writer.safeByteSize = byteSize;
 }
 
