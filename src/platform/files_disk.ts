@@ -39,6 +39,7 @@ interface Writer {
   /** Aborted where another request goes on with the transfer. */
   readonly signal: AbortSignal;
   byteSize: number;
+  /** -1: as nobody has been told yet. */
   safeByteSize: number;
 }
 
@@ -194,7 +195,7 @@ async function receive(writer: Writer): Promise<void> {
 async function makeSafe(writer: Writer, transfer: Transfer): Promise<void> {
   const { byteSize, session, file } = writer;
   if (byteSize === writer.safeByteSize) return;
-  await onDisk(() => file.sync());
+  if (writer.safeByteSize >= 0) await onDisk(() => file.sync());
   await transfer.onSafe({ byteSize, session });
   writer.safeByteSize = byteSize;
 }
