@@ -39,6 +39,7 @@ interface Writer {
   /** Aborted where another request goes on with the transfer. */
   readonly signal: AbortSignal;
   byteSize: number;
+  /** -1: as nobody has been told yet. */
   safeByteSize: number;
 }
 
@@ -133,7 +134,8 @@ class DiskFiles implements Files {
     if (!await onDisk(() => isThere(Deno.lstat(part)))) return null;
     const { size } = await onDisk(() => file.stat());
     if (size < from.byteSize) throw transferIsOver();
-    await onDisk(() => file.truncate(from.byteSize)); // what lies beyond may not be what was sent
+    // What lies beyond may not be what was sent.
+    if (size > from.byteSize) await onDisk(() => file.truncate(from.byteSize));
     await onDisk(() => file.seek(from.byteSize, Deno.SeekMode.Start));
     opened.move(); // it stays open
     return file;
@@ -190,11 +192,11 @@ async function receive(writer: Writer): Promise<void> {
   else await onDisk(() => file.sync());
 }
 
-async function makeSafe(writer: Writer, { onSafe }: Transfer): Promise<void> {
+async function makeSafe(writer: Writer, transfer: Transfer): Promise<void> {
   const { byteSize, session, file } = writer;
   if (byteSize === writer.safeByteSize) return;
-  await onDisk(() => file.sync());
-  await onSafe({ byteSize, session });
+  if (writer.safeByteSize >= 0) await onDisk(() => file.sync());
+  await transfer.onSafe({ byteSize, session });
   writer.safeByteSize = byteSize;
 }
 

@@ -22,6 +22,7 @@ interface Context {
   readonly method: string;
   readonly path: string;
   readonly query: Record<string, string | undefined>;
+  readonly req: { resume(): void };
   status: number;
   type: string;
   body: string;
@@ -67,6 +68,7 @@ async function answer(ctx: Context, next: () => Promise<void>): Promise<void> {
 }
 
 function refuse(ctx: Context, { status, code }: Refusal): void {
+  ctx.req.resume(); // a client that still sends would not read the answer
   ctx.status = status;
   ctx.type = "application/xml";
   ctx.body = `<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>${code}</Code><Message>As asked</Message></Error>`;
