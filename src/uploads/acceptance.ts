@@ -2,7 +2,9 @@
 import type { App } from "../app.ts";
 import { retryDeadlock } from "../platform/sql.ts";
 import { lockPermitted, type Member } from "../rooms/members.ts";
-import { type MediaKind, uploadKey } from "./files.ts";
+import { deleteUnused } from "./deletions.ts";
+import type { MediaKind } from "./files.ts";
+import { queueImage } from "./image_jobs.ts";
 import type { Inspection } from "./inspection.ts";
 
 /** What becomes of a file that was accepted: an image is made anew before anybody sees it. */
@@ -49,28 +51,20 @@ export async function acceptTransfer(
       and files.transfer_id = ${claim.transferId}
     returning files.id`
   );
+  if (accepted && mediaKind === "IMAGE") await queueImage(app, claim.fileId);
   return accepted !== undefined;
 }
 
-/** Deletes the attachment and its file, unless another request has taken over. */
+/** Deletes the attachment and all that is stored of it, unless another request has taken over. */
 export async function discardTransfer(app: App, { attachmentId, fileId, transferId }: Claim): Promise<void> {
-  const [discarded] = await retryDeadlock(() =>
+  const { count } = await retryDeadlock(() =>
     app.sql`
-    with attachment as (
-      delete from attachments
-      using files
-      where attachments.id = ${attachmentId}
-        and files.id = attachments.file_id
-        and files.status = 'INCOMING'
-        and files.transfer_id = ${transferId}
-      returning attachments.file_id
-    )
-    update files
-    set status = 'DELETING',
-      unused_since = now()
-    from attachment
-    where files.id = attachment.file_id
-    returning files.id`
+    delete from attachments
+    using files
+    where attachments.id = ${attachmentId}
+      and files.id = attachments.file_id
+      and files.status = 'INCOMING'
+      and files.transfer_id = ${transferId}`
   );
-  if (discarded) app.background(app.files.delete(uploadKey(fileId))); // where that fails, the row is still there
+  if (count > 0) app.background(deleteUnused(app, [fileId]));
 }

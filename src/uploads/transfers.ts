@@ -8,9 +8,10 @@ import { type Member, requireMember } from "../rooms/members.ts";
 import { requirePermission } from "../rooms/permissions.ts";
 import { acceptTransfer, type Claim, discardTransfer, statusOf } from "./acceptance.ts";
 import { type FileStatus, uploadKey } from "./files.ts";
-import { inspectFile, type Inspection } from "./inspection.ts";
+import type { Inspection } from "./inspection.ts";
 import type { UploadLink } from "./links.ts";
 import { meterBody, tooLarge } from "./metered_body.ts";
+import { inspectStored, isRefusal } from "./receiving.ts";
 
 /** What a request says that it sends. */
 export interface Sending {
@@ -172,15 +173,12 @@ async function keepProgress(app: App, { fileId, transferId }: Claim, progress: P
 
 /** What it is that has come, if it is taken; else nothing is left of it. */
 async function inspect(app: App, { filename, byteSize }: TransferRow, claim: Claim): Promise<Inspection> {
-  const stored = await app.files.read(uploadKey(claim.fileId));
-  if (stored === null) throw noSuchTransfer();
   try {
-    const inspection = await inspectFile(stored, filename);
+    const inspection = await inspectStored(app, claim.fileId, filename);
     if (inspection.byteSize === byteSize) return inspection;
     throw unfit(`it has ${inspection.byteSize} bytes, and was announced with ${byteSize}`);
   } catch (error) {
-    const isRefusal = error instanceof AppError && error.code !== "UNAVAILABLE";
-    if (isRefusal) await discardTransfer(app, claim);
+    if (isRefusal(error)) await discardTransfer(app, claim);
     throw error;
   }
 }
