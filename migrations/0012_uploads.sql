@@ -20,6 +20,8 @@ create table files (
   renditions jsonb,
   -- What is safe of a transfer that may be taken up again.
   progress jsonb,
+  -- The request that sends it: a newer one takes over, and the older one finds out.
+  transfer_id uuid,
   -- Whether the bytes are stored as they came: an image's are not once it was processed.
   has_upload boolean not null default true,
   -- Since when nothing refers to it; after a while it is deleted.

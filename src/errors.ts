@@ -40,7 +40,7 @@ export const ERRORS = {
   INVALID_INPUT: invalid("A field has an unacceptable value."),
   EMPTY: invalid("A required text is empty after trimming."),
   TOO_LONG: invalid("A text is too long or a list has too many items; see `limit`."),
-  FILE_TOO_LARGE: invalid("A file is larger than `ServerLimits.maxUploadBytes`."),
+  FILE_TOO_LARGE: { ...invalid("A file is larger than `ServerLimits.maxUploadBytes`."), status: 413 },
   QUOTA_EXCEEDED: invalid("The files of the viewer would take more than the server keeps for one user; see `limit`."),
   UNSUPPORTED_MEDIA_TYPE: invalid("The file type is not accepted or the content does not match its type."),
   WEAK_PASSWORD: invalid("The password is too weak or known to be breached."),

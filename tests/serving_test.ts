@@ -187,7 +187,7 @@ Deno.test("what is no image has one size, and one type that a browser runs nothi
   }
 });
 
-Deno.test("until an image was processed it is asked for again in a second; one that failed is not there", async () => {
+Deno.test("until an image was processed it is asked for again in a second", async () => {
   await using app = await startApp();
   const alice = await app.signUp("alice");
   const room = await app.makeRoom(alice);
@@ -197,10 +197,21 @@ Deno.test("until an image was processed it is asked for again in a second; one t
   const { error: { message, ...error } } = await response.json();
   assert.match(message, /^Cannot show the file yet: /);
   assert.deepEqual(error, { code: "UNAVAILABLE", retryAfterMs: 1000 });
-  for (const status of ["FAILED", "DELETING", "INCOMING"] as const) {
+  for (const status of ["DELETING", "INCOMING"] as const) {
     const attachment = await attachImage(app, alice, { room, status });
     assert.deepEqual(await look(app, alice, attachment), NOT_FOUND, status);
   }
+});
+
+Deno.test("what could not be processed can be kept, and is no image to a browser", async () => {
+  await using app = await startApp();
+  const alice = await app.signUp("alice");
+  const attachment = await attachImage(app, alice, { room: await app.makeRoom(alice), status: "FAILED" });
+  const response = await fetch(linkTo(app, alice, { attachment }));
+  assert.deepEqual([response.status, await response.bytes()], [200, IMAGE_AS_IT_CAME]);
+  assert.equal(response.headers.get("content-type"), "application/octet-stream");
+  assert.match(response.headers.get("content-disposition") ?? "", /^attachment; /);
+  assert.deepEqual(await ask(linkTo(app, alice, { attachment, size: "SMALL" })), NOT_FOUND);
 });
 
 Deno.test("a file whose bytes are lost is not found", async () => {

@@ -9,6 +9,7 @@ import { answerFile, answerPicture } from "./files.ts";
 import { createGraphQLHandler, type GraphiQLStart } from "./graphql.ts";
 import { createOperations } from "./operations.ts";
 import { createSockets } from "./sockets.ts";
+import { answerUpload } from "./uploads.ts";
 
 export interface RunningServer extends AsyncDisposable {
   readonly port: number;
@@ -25,6 +26,7 @@ export interface ServerOptions {
 const FOLDERS: ReadonlyMap<string, (app: App, request: Request) => Promise<Response>> = new Map([
   ["/files/", answerFile],
   ["/pictures/", answerPicture],
+  ["/uploads/", answerUpload],
 ]);
 
 /** Listens on `config.host` and `config.port`. Throws when the port is taken. */

@@ -28,6 +28,8 @@ export const LIMITS = {
   react: { points: 60, seconds: 10 },
   /** By user: requests with files, and files that are announced. */
   upload: { points: 60, seconds: 60 },
+  /** By user: requests that send bytes of announced files; one that broke off comes back at once. */
+  transfer: { points: 600, seconds: 60 },
   /** By user: a search reads up to 10,000 messages. */
   search: { points: 60, seconds: 60 },
   /** By user: all streams that the quotas allow may come back at once. */
