@@ -168,6 +168,7 @@ Deno.test("bytes that are no form are refused with 400", async () => {
     ["another boundary", form, "multipart/form-data; boundary=other"],
     ["no bytes", new Uint8Array(0)],
     ["noise", new Uint8Array(randomBytes(5_000))],
+    ["an end before the beginning", new Uint8Array(joinBytes(encode(`--${BOUNDARY}--`), form.subarray(2)))],
     ["a part without a name", new Uint8Array(encode(`--${BOUNDARY}\r\n\r\nx\r\n--${BOUNDARY}--\r\n`))],
     ["a part without an end of its headers", new Uint8Array(encode(`--${BOUNDARY}\r\nContent-Disposition: form-data`))],
   ];
