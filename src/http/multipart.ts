@@ -91,6 +91,8 @@ class Form {
   readonly #receiving: Promise<void>[] = [];
   /** End the bodies that are not read to their end; of small files there may be several. */
   readonly #breakOffs: ((error: unknown) => void)[] = [];
+  /** The parser may be through before the body is: behind the last boundary there may be more. */
+  readonly #finished = Promise.withResolvers<void>();
   #failure: { readonly error: unknown } | null = null;
   #interrupt: (error: unknown) => void = () => {};
 
@@ -99,6 +101,7 @@ class Form {
     this.#parser.on("field", (name, text, _, isCut) => this.#try(() => this.#takeField(name, text, isCut)));
     this.#parser.on("file", (name, file, filename) => this.#try(() => this.#takeFile(name, file, filename)));
     this.#parser.on("partsLimit", () => this.#fail(badRequest("it has too many parts")));
+    this.#parser.on("finish", () => this.#finished.resolve());
     this.#parser.on("error", () => this.#fail(cutOff()));
   }
 
@@ -114,7 +117,7 @@ class Form {
   /** What the whole form says, when all its files are received. */
   async end(): Promise<GraphQLParams> {
     await this.#wait((resolve) => {
-      this.#parser.once("finish", resolve);
+      void this.#finished.promise.then(resolve);
       this.#parser.end();
     });
     const { hasMap } = this;
