@@ -166,6 +166,7 @@ Deno.test("bytes that are no form are refused with 400", async () => {
   const wrong: readonly (readonly [what: string, body: Uint8Array<ArrayBuffer>, type?: string])[] = [
     ["no boundary", form, "multipart/form-data"],
     ["another boundary", form, "multipart/form-data; boundary=other"],
+    ["a boundary without end", form, `multipart/form-data; boundary=${"b".repeat(10_000)}`],
     ["no bytes", new Uint8Array(0)],
     ["noise", new Uint8Array(randomBytes(5_000))],
     ["an end before the beginning", new Uint8Array(joinBytes(encode(`--${BOUNDARY}--`), form.subarray(2)))],

@@ -19,6 +19,8 @@ const HEADER_BYTES_MAX = 8 * 1024;
 const HEADERS_MAX = 20;
 /** All that is not the content of files: both texts, and the headers between the parts. */
 const FORM_BYTES_MAX = OPERATIONS_BYTES_MAX + MAP_BYTES_MAX + 16 * 1024;
+/** Of the header with the boundary, which has up to 70 (RFC 2046): a search for more costs more. */
+const TYPE_CHARACTERS_MAX = 200;
 /** Milliseconds without a byte after which the client is taken for gone. */
 const IDLE_MS = 30_000;
 
@@ -212,6 +214,7 @@ class Form {
 
 /** Throws BAD_REQUEST. */
 function createParser(contentType: string, fileBytesMax: number): BusboyInstance {
+  if (contentType.length > TYPE_CHARACTERS_MAX) throw badRequest("its `Content-Type` is too long");
   try {
     return new Busboy({
       headers: { "content-type": contentType },
