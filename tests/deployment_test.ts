@@ -5,7 +5,7 @@ import { type Any, type Api, type Person, redisConfig, type TestRoom } from "./s
 import { Arrivals } from "./support/chats.ts";
 import { createTestDatabase, isClustered } from "./support/databases.ts";
 import { readDeployment } from "./support/deployments.ts";
-import { inTime } from "./support/eventually.ts";
+import { eventually, inTime } from "./support/eventually.ts";
 import { EventStream } from "./support/event_streams.ts";
 import { ROOM_EVENTS, seqOf } from "./support/follow.ts";
 import { assertGapless } from "./support/gapless.ts";
@@ -14,6 +14,7 @@ import { isNginxInstalled, Nginx } from "./support/nginx.ts";
 import { resuming } from "./support/resuming.ts";
 import { sendUntilAcknowledged } from "./support/sending.ts";
 import { HandmadeUpgrade } from "./support/sockets.ts";
+import { SlowPut } from "./support/transfers.ts";
 
 interface Site {
   readonly api: Api;
@@ -101,6 +102,23 @@ testNginx("a mutation that a node refuses to hear goes to the other", async () =
   for (let n = 0; n < 4; n++) {
     assert.equal((await nginx.api.post({})).status, 200);
   }
+});
+
+testNginx("an announced file comes to the node as it is sent, and may be larger than any request", async () => {
+  const byteSize = 32 * 1024 * 1024;
+  let received = 0;
+  const count = async ({ body }: Request) => {
+    for await (const chunk of body ?? []) received += chunk.length;
+    return Response.json({}, { status: 201 });
+  };
+  await using node = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen: () => {} }, count);
+  await using nginx = await Nginx.before([node.addr.port, node.addr.port]);
+  const url = new URL("/uploads/attachment", nginx.api.url).href;
+  using sending = await SlowPut.begin({ url, byteSize });
+  await sending.send(new Uint8Array(1000));
+  await eventually("the node has what was sent by now", () => received === 1000);
+  await sending.send(new Uint8Array(byteSize - 1000));
+  assert.deepEqual([(await sending.answer()).status, received], [201, byteSize]);
 });
 
 testNginx("a node that refuses sockets because it drains is passed over, one that is only busy is not", async () => {

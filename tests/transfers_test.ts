@@ -2,17 +2,20 @@
 import { strict as assert } from "node:assert";
 import { encodeId, findId } from "../src/lib/ids.ts";
 import { uploadKey } from "../src/uploads/files.ts";
+import { uploadUrl } from "../src/uploads/links.ts";
 import { meterBody } from "../src/uploads/metered_body.ts";
 import { type Any, type Person, startApp, type TestApp, type TestRoom } from "./support/app.ts";
 import { isClustered } from "./support/databases.ts";
 import { eventually, inTime } from "./support/eventually.ts";
 import { done } from "./support/mutations.ts";
 import { changeMember } from "./support/rooms.ts";
+import { S3Server } from "./support/s3_server.ts";
 import { linkTo } from "./support/stored_files.ts";
 import {
   type Announced,
   announceFile,
   breakOff,
+  fileOf,
   goOn,
   offsetOf,
   put,
@@ -21,6 +24,7 @@ import {
   streamed,
   through,
 } from "./support/transfers.ts";
+import { reachable } from "./support/uploads.ts";
 import { Wire } from "./support/wires.ts";
 
 /** Text that repeats nowhere: a part in the wrong place is seen. */
@@ -61,8 +65,8 @@ Deno.test("a file that was announced comes in with one request", async () => {
   const { status, body } = await put(announced, BYTES);
   assert.deepEqual([status, body], [201, { attachmentId: encodeId("attachment", announced.id), status: "READY" }]);
   await assertArrived(world, announced);
-  const [row] = await app.app.sql`select * from files where id = ${announced.fileId}`;
-  assert.deepEqual([row?.mediaType, row?.progress, row?.unusedSince], ["text/plain", null, null]);
+  const { mediaType, progress, unusedSince } = await fileOf(app, announced);
+  assert.deepEqual([mediaType, progress, unusedSince], ["text/plain", null, null]);
 });
 
 Deno.test("a client that never heard the answer gets it when it asks again", async () => {
@@ -194,13 +198,15 @@ Deno.test("a file that is not what its name says is refused, and nothing of it s
   await using app = await startApp();
   const world = await arrange(app);
   const announced = await announceFile(app, world.bob, { ...world, byteSize: 10, filename: "photo.png" });
+  const { id } = await fileOf(app, announced);
   assert.deepEqual(outcomeOf(await put(announced, TINY)), [400, "UNSUPPORTED_MEDIA_TYPE"]);
   assert.deepEqual(await offsetOf(announced), [404]);
   assert.deepEqual(outcomeOf(await put(announced, TINY)), [404, "NOT_FOUND"]);
-  const [row] = await app.app.sql`select status, unused_since from files where id = ${announced.fileId}`;
-  assert.equal(row?.status, "DELETING");
-  assert.ok(row?.unusedSince);
-  await eventually("the bytes are gone", async () => await app.app.files.read(uploadKey(announced.fileId)) === null);
+  await eventually("the bytes are gone", async () => await app.app.files.read(uploadKey(id)) === null);
+  await eventually("they count no more", async () => {
+    const [owner] = await app.app.sql`select stored_bytes from users where id = ${findId("user", world.bob.id)}`;
+    return owner?.storedBytes === 0;
+  });
 });
 
 Deno.test("an image is not there before it was processed", async () => {
@@ -218,17 +224,14 @@ Deno.test("a link that has expired or was changed is refused before a byte of th
   await using app = await startApp();
   const world = await arrange(app);
   const announced = await announceFile(app, world.bob, { ...world, byteSize: BYTES.length });
-  const expired = await announceFile(app, world.bob, {
-    ...world,
-    byteSize: 10,
-    expiresAt: new Date(Date.now() - 1000),
-  });
+  const other = await announceFile(app, world.bob, { ...world, byteSize: 10 });
+  const expired = uploadUrl(app.app, findId("user", world.bob.id) ?? "", announced.id, new Date(Date.now() - 1000));
   const urls = [
-    expired.url,
+    reachable(app, expired),
     announced.url.replace(world.bob.id, world.alice.id),
     announced.url.replace(/expires=/, "expires=9"),
     announced.url.replace(/signature=.*/, "signature="),
-    announced.url.replace(encodeId("attachment", announced.id), encodeId("attachment", expired.id)),
+    announced.url.replace(encodeId("attachment", announced.id), encodeId("attachment", other.id)),
     linkTo(app, world.bob, { attachment: announced }).replace(/\/files\/(\w+)\/original\/notes.txt/, "/uploads/$1"),
   ];
   for (const url of urls) {
@@ -277,8 +280,7 @@ Deno.test("who is sent away or muted while the file comes in has attached nothin
     await act();
     await sending.send(BYTES.subarray(1000));
     assert.deepEqual(outcomeOf(await sending.answer()), outcome);
-    const [row] = await app.app.sql`select status from files where id = ${announced.fileId}`;
-    assert.equal(row?.status, "INCOMING");
+    assert.equal((await fileOf(app, announced)).status, "INCOMING");
   }
 });
 
@@ -301,11 +303,10 @@ Deno.test("a client that comes back before its lost connection is noticed goes o
   const world = await arrange(app);
   const announced = await announceFile(app, world.bob, { ...world, byteSize: BYTES.length });
   await breakOff(announced, BYTES, { to: 1000 });
-  const sender = async () => (await app.app.sql`select transfer_id from files where id = ${announced.fileId}`)[0];
-  const before = await sender();
+  const { transferId } = await fileOf(app, announced);
   using lost = await SlowPut.begin(announced, { from: 1000 });
   await lost.send(BYTES.subarray(1000, 100_000));
-  await eventually("it has gone on", async () => (await sender())?.transferId !== before?.transferId);
+  await eventually("it has gone on", async () => (await fileOf(app, announced)).transferId !== transferId);
   assert.deepEqual(outcomeOf(await put(announced, BYTES.slice(1000), { from: 1000 })), [201, "READY"]);
   await assertArrived(world, announced);
 });
@@ -315,7 +316,7 @@ Deno.test("what the storage has lost begins anew", async () => {
   const world = await arrange(app);
   const announced = await announceFile(app, world.bob, { ...world, byteSize: 10 });
   await breakOff(announced, TINY, { to: 4 });
-  await app.app.files.delete(uploadKey(announced.fileId));
+  await app.app.files.delete(uploadKey((await fileOf(app, announced)).id));
   assert.deepEqual(outcomeOf(await put(announced, TINY.slice(4), { from: 4 })), [409, "INVALID_INPUT", 0]);
   assert.deepEqual(outcomeOf(await put(announced, TINY, { from: 0 })), [201, "READY"]);
   await assertArrived(world, announced, TINY);
@@ -336,6 +337,22 @@ Deno.test("a page of another origin may send a file, and read where to go on", a
   const wrong = await fetch(announced.url, { method: "POST", body: "x" });
   await wrong.body?.cancel();
   assert.deepEqual([wrong.status, wrong.headers.get("allow")], [405, "HEAD, PUT, OPTIONS"]);
+});
+
+Deno.test("a transfer into a bucket breaks off and goes on, through parts of any size", async () => {
+  await using server = await S3Server.start();
+  await using app = await startApp(server.env);
+  const world = await arrange(app);
+  const bytes = new Uint8Array(12 * 1024 * 1024).map((_, index) => (index * 7 + (index >> 11)) & 0xff);
+  const announced = await announceFile(app, world.bob, { ...world, byteSize: bytes.length });
+  for (const to of [6_000_000, 6_000_001, 11_000_000]) {
+    const [from = 0] = await offsetOf(announced);
+    assert.equal((await put(announced, streamed(bytes.slice(from, to)), { from })).status, 400);
+  }
+  const [from = 0] = await offsetOf(announced);
+  assert.ok(from > 0, "something was safe");
+  assert.deepEqual(outcomeOf(await goOn(announced, bytes)), [201, "READY"]);
+  await assertArrived(world, announced, bytes);
 });
 
 Deno.test({
@@ -374,9 +391,7 @@ Deno.test({
   },
 });
 
-async function hasBegun({ app }: TestApp, { fileId }: Announced): Promise<boolean> {
-  const [row] = await app.sql<
-    Any[]
-  >`select progress is not null or status <> 'INCOMING' as has_begun from files where id = ${fileId}`;
-  return row?.hasBegun;
+async function hasBegun(app: TestApp, announced: Announced): Promise<boolean> {
+  const { status, progress } = await fileOf(app, announced);
+  return status !== "INCOMING" || progress !== null;
 }

@@ -111,7 +111,7 @@ export function linkTo(
   { app, url }: TestApp,
   as: Person,
   { attachment, size = "ORIGINAL", nowMs = Date.now() }: {
-    readonly attachment: StoredAttachment;
+    readonly attachment: Pick<StoredAttachment, "id" | "filename">;
     readonly size?: ImageSize;
     readonly nowMs?: number;
   },

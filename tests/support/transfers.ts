@@ -1,43 +1,45 @@
 /** Files that were announced, and clients that send them: whole, in parts, and over connections that break. */
 import { strict as assert } from "node:assert";
-import { findId, newId } from "../../src/lib/ids.ts";
-import { uploadUrl } from "../../src/uploads/links.ts";
+import { findId } from "../../src/lib/ids.ts";
 import type { Any, Api, Person, TestApp, TestRoom } from "./app.ts";
+import { done } from "./mutations.ts";
+import { reachable } from "./uploads.ts";
 
 export interface Announced {
+  /** In the database. */
   readonly id: string;
-  readonly fileId: string;
   readonly filename: string;
   readonly byteSize: number;
   readonly url: string;
 }
 
-/** Does what the announcement of a file does: an attachment that awaits its bytes. */
 export async function announceFile(
-  { app, url }: TestApp,
+  app: Pick<TestApp, "run" | "url">,
   as: Person,
-  { room, byteSize, filename = "notes.txt", expiresAt = new Date(Date.now() + 86_400_000) }: {
+  { room, byteSize, filename = "notes.txt" }: {
     readonly room: Pick<TestRoom, "id">;
     readonly byteSize: number;
     readonly filename?: string;
-    readonly expiresAt?: Date;
   },
 ): Promise<Announced> {
-  const [id, fileId, userId] = [newId(), crypto.randomUUID(), findId("user", as.id) ?? ""];
-  await app.sql`
-    with file as (
-      insert into files (id, owner_id, purpose, byte_size) values (${fileId}, ${userId}, 'ATTACHMENT', ${byteSize})
-    )
-    insert into attachments (id, file_id, room_id, uploader_id, filename)
-    values (${id}, ${fileId}, ${findId("room", room.id)}, ${userId}, ${filename})`;
-  const link = new URL(uploadUrl(app, userId, id, expiresAt));
-  return { id, fileId, filename, byteSize, url: new URL(link.pathname + link.search, url).href };
+  const input = { roomId: room.id, filename, byteSize };
+  const { attachmentId, url } = await done(app, "createUpload", input, as, "attachmentId url");
+  return { id: findId("attachment", attachmentId) ?? "", filename, byteSize, url: reachable(app, url) };
+}
+
+/** What the database knows of the file. */
+export async function fileOf({ app }: TestApp, { id }: Announced): Promise<Any> {
+  const [row] = await app.sql`
+    select files.*
+    from attachments
+    join files on files.id = attachments.file_id
+    where attachments.id = ${id}`;
+  return row;
 }
 
 /** The same upload on another node. */
-export function through({ url }: Api, announced: Announced): Announced {
-  const { pathname, search } = new URL(announced.url);
-  return { ...announced, url: new URL(pathname + search, url).href };
+export function through(app: Api, announced: Announced): Announced {
+  return { ...announced, url: reachable(app, announced.url) };
 }
 
 export interface PutAnswer {
@@ -89,7 +91,7 @@ export class SlowPut implements Disposable {
 
   /** Sends the head of the request. */
   static async begin(
-    { url, byteSize }: Announced,
+    { url, byteSize }: Pick<Announced, "url" | "byteSize">,
     { from = null }: { readonly from?: number | null } = {},
   ): Promise<SlowPut> {
     const { hostname, port, host, pathname, search } = new URL(url);
