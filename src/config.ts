@@ -191,7 +191,7 @@ export function loadConfig(env: Readonly<Record<string, string>> = Deno.env.toOb
 
 /** What Deno itself needs to run another program: where its cache is. No setting of ours, and no secret. */
 export function denoEnv(): Record<string, string> {
-  const names = ["HOME", "DENO_DIR", "XDG_CACHE_HOME", "PATH", "TMPDIR"];
+  const names = ["HOME", "DENO_DIR", "XDG_CACHE_HOME"];
   return Object.fromEntries(names.flatMap((name) => {
     const value = Deno.env.get(name);
     return value === undefined ? [] : [[name, value]];

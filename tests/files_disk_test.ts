@@ -125,6 +125,22 @@ Deno.test("a client that comes back to another node waits until the first one ha
   assertSameBytes(await readAll(await storage.open().read(KEY)), LARGE);
 });
 
+Deno.test("a request on another node does not write between the bytes of one that goes on", async () => {
+  await using storage = await storageOnDisk();
+  const [older, slow] = [new Notes(), new LostConnection(LARGE.subarray(0, 5 * MIB))];
+  const outcome = storage.open().store(KEY, slow.stream, older);
+  await slow.taken;
+  const from = older.last;
+  const rest = new LostConnection(LARGE.subarray(from.byteSize, from.byteSize + 1000));
+  const late = openDiskFiles(storage.directory).store(KEY, rest.stream, new Notes(from)).catch((error) => error);
+  // Time enough to write, were it not for the lock.
+  for (let times = 0; times < 200; times++) await pathsBelow(storage.directory);
+  slow.end(LARGE.subarray(5 * MIB));
+  await outcome;
+  assertSameBytes(await readAll(await storage.open().read(KEY)), LARGE);
+  assert.equal((await late).code, "NOT_FOUND");
+});
+
 Deno.test("a file that is deleted while it comes in does not come back", async () => {
   await using storage = await storageOnDisk();
   const files = storage.open();
@@ -199,7 +215,8 @@ class LostConnection {
     this.#controller?.error(new Broken("the connection is lost"));
   }
 
-  end(): void {
+  end(last = new Uint8Array()): void {
+    if (last.length > 0) this.#controller?.enqueue(last);
     this.#controller?.close();
   }
 }

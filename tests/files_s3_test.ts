@@ -109,6 +109,22 @@ Deno.test("pieces that the storage has lost are no file: the transfer has to beg
   assert.equal(await files.read(KEY), null);
 });
 
+Deno.test("a file of another upload, of the same size, is not taken for the end of this one", async () => {
+  await using server = await S3Server.start();
+  const [files, notes] = [openS3Files(server.config), new Notes()];
+  const onSafe = async (progress: Progress) => {
+    await notes.onSafe(progress);
+    if (progress.byteSize === LARGE.length) throw new Error("lost before its end");
+  };
+  await assert.rejects(files.store(KEY, new Body(LARGE).stream, { from: null, onSafe }), /lost before its end/);
+  await files.abandon(KEY, notes.last);
+  const other = bytesOf(LARGE.length, 7);
+  await files.store(KEY, new Body(other).stream, new Notes());
+  const nothingMore = new Body(new Uint8Array());
+  await assert.rejects(files.store(KEY, nothingMore.stream, new Notes(notes.last)), { code: "NOT_FOUND" });
+  assertSameBytes(await readAll(await files.read(KEY)), other);
+});
+
 Deno.test("connections that break all the time lose nothing: each transfer goes on where it was safe", async () => {
   await using server = await S3Server.start();
   await using wire = await Wire.to(server.port);

@@ -139,6 +139,17 @@ const CONTRACT: Record<string, (storage: Storage) => Promise<void>> = {
     assert.equal(await storage.countLeftovers(), 0);
   },
 
+  async "what came after the point where a transfer goes on is not part of the file"(storage) {
+    const [files, key, notes] = [storage.open(), newKey(), new Notes()];
+    await assert.rejects(files.store(key, new Body(LARGE, { breaksAt: 16 * MIB }).stream, notes), Broken);
+    const from = notes.all[1];
+    assert.ok(from && from.byteSize < notes.last.byteSize);
+    const other = bytesOf(from.byteSize + 100_000, 7);
+    other.set(LARGE.subarray(0, from.byteSize));
+    await files.store(key, new Body(other, { from: from.byteSize }).stream, new Notes(from));
+    assertSameBytes(await readAll(await files.read(key)), other);
+  },
+
   async "what was lost just when its file was there has nothing more to send"(storage) {
     const [files, key, notes] = [storage.open(), newKey(), new Notes()];
     await files.store(key, new Body(LARGE).stream, notes);

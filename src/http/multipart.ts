@@ -19,6 +19,8 @@ const HEADER_BYTES_MAX = 8 * 1024;
 const HEADERS_MAX = 20;
 /** All that is not the content of files: both texts, and the headers between the parts. */
 const FORM_BYTES_MAX = OPERATIONS_BYTES_MAX + MAP_BYTES_MAX + 16 * 1024;
+/** Of the header with the boundary, which has up to 70 (RFC 2046): a search for more costs more. */
+const TYPE_CHARACTERS_MAX = 200;
 /** Milliseconds without a byte after which the client is taken for gone. */
 const IDLE_MS = 30_000;
 
@@ -91,6 +93,8 @@ class Form {
   readonly #receiving: Promise<void>[] = [];
   /** End the bodies that are not read to their end; of small files there may be several. */
   readonly #breakOffs: ((error: unknown) => void)[] = [];
+  /** The parser may be through before the body is: behind the last boundary there may be more. */
+  readonly #finished = Promise.withResolvers<void>();
   #failure: { readonly error: unknown } | null = null;
   #interrupt: (error: unknown) => void = () => {};
 
@@ -99,6 +103,7 @@ class Form {
     this.#parser.on("field", (name, text, _, isCut) => this.#try(() => this.#takeField(name, text, isCut)));
     this.#parser.on("file", (name, file, filename) => this.#try(() => this.#takeFile(name, file, filename)));
     this.#parser.on("partsLimit", () => this.#fail(badRequest("it has too many parts")));
+    this.#parser.on("finish", () => this.#finished.resolve());
     this.#parser.on("error", () => this.#fail(cutOff()));
   }
 
@@ -114,7 +119,7 @@ class Form {
   /** What the whole form says, when all its files are received. */
   async end(): Promise<GraphQLParams> {
     await this.#wait((resolve) => {
-      this.#parser.once("finish", resolve);
+      void this.#finished.promise.then(resolve);
       this.#parser.end();
     });
     const { hasMap } = this;
@@ -209,6 +214,7 @@ class Form {
 
 /** Throws BAD_REQUEST. */
 function createParser(contentType: string, fileBytesMax: number): BusboyInstance {
+  if (contentType.length > TYPE_CHARACTERS_MAX) throw badRequest("its `Content-Type` is too long");
   try {
     return new Busboy({
       headers: { "content-type": contentType },

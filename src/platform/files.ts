@@ -17,7 +17,8 @@ export interface Transfer {
   /** `null`: begins with the first byte, in a session of its own; what an older one has made safe stays until it is abandoned. */
   readonly from: Progress | null;
   /** Called with what is safe, never with less than before: when the session begins, whenever more is safe, also when the body
-   * breaks off, and before the file is there. Where it rejects, the transfer ends with that error and what was safe stays. */
+   * breaks off, and before the file is there. A bucket takes what is small by one request, without any session. Where it
+   * rejects, the transfer ends with that error and what was safe stays. */
   onSafe(progress: Progress): Promise<void>;
 }
 
@@ -38,7 +39,8 @@ export interface Files {
   /** `null` where nothing is stored under the key. The stream must be read to its end or canceled, and throws UNAVAILABLE as
    * well. Throws UNAVAILABLE. */
   read(key: string, range?: ByteRange): Promise<ReadableStream<Uint8Array> | null>;
-  /** Deletes what is under the key; nothing there is no error. Throws UNAVAILABLE. */
+  /** Deletes what is under the key; nothing there is no error. What is being stored meanwhile may still come to be there: who
+   * deletes for good sees to it that nobody stores any more. Throws UNAVAILABLE. */
   delete(key: string): Promise<void>;
   /** Deletes what is safe of a transfer that nobody will take up again; nothing there is no error. Throws UNAVAILABLE. */
   abandon(key: string, progress: Progress): Promise<void>;

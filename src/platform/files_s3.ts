@@ -1,5 +1,7 @@
 /** Files in a bucket of an S3-compatible storage. Small ones come by one request; larger ones by a multipart upload, of which
- * every piece is safe once it is there (https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html). */
+ * every piece is safe once it is there (https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html). Pieces that a
+ * process leaves that was killed in between, without a transfer, are for a rule of the bucket to clear
+ * (AbortIncompleteMultipartUpload). */
 import type { S3Config } from "../config.ts";
 import { Turns } from "../lib/turns.ts";
 import { type ByteRange, type Files, type Progress, requireKey, type Transfer, transferIsOver } from "./files.ts";
@@ -49,8 +51,10 @@ class S3Files implements Files {
     if (range && range.end <= range.start) return await this.#find(key) && emptyStream();
     const headers = range ? { range: `bytes=${range.start}-${range.end - 1}` } : {};
     try {
-      const { body } = await this.s3.open({ method: "GET", key, headers });
-      return body;
+      const { headers: found, body } = await this.s3.open({ method: "GET", key, headers });
+      if (!range || found.has("content-range")) return body;
+      await body.cancel();
+      throw asAway(new Error("The storage knows no ranges"));
     } catch (error) {
       if (isRefusal(error, "NoSuchKey")) return null;
       if (isRefusal(error, "InvalidRange")) return emptyStream();

@@ -13,7 +13,7 @@ const POOL_SIZE = 3;
 const [STATEMENT_MS_MAX, ANSWER_MS_MAX] = [10_000, 12_000];
 const CONNECT_MS_MAX = 3_000;
 /** Between two checks for what happens to jobs whose worker has died, for whoever asks. */
-const MONITOR_SECONDS = 5;
+const MONITOR_SECONDS = 2;
 /** Queues are never changed while a server runs. */
 const QUEUE_CACHE_SECONDS = 86_400;
 
@@ -51,7 +51,8 @@ export async function installJobs(sql: Sql): Promise<void> {
   const version = await installedVersion(sql);
   if (version !== null && version >= SCHEMA_VERSION) return;
   try {
-    await runScript(sql, version === null ? getConstructionPlans(SCHEMA) : getMigrationPlans(SCHEMA, version));
+    const script = version === null ? getConstructionPlans(SCHEMA) : getMigrationPlans(SCHEMA, version);
+    await runScript(sql, `set local statement_timeout = 0; ${script}`);
   } catch (error) {
     if ((await installedVersion(sql) ?? 0) < SCHEMA_VERSION) throw error; // else another node was faster
   }

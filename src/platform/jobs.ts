@@ -9,7 +9,7 @@ import { repeat, within } from "./timers.ts";
 /** A job that fails is tried again twice, a little later each time. */
 const RETRIES = { retryLimit: 2, retryDelay: 1, retryBackoff: true, retryDelayMax: 30 } as const;
 /** After that long without a sign of life a job is somebody else's; whoever works on it gives one in half of the time. */
-const HEARTBEAT_SECONDS = 15;
+const HEARTBEAT_SECONDS = 10;
 /** No job takes this long, also where the storage is slow. */
 const EXPIRE_SECONDS = 300;
 /** What is done, or was given up, is kept for looking into it. */
@@ -17,7 +17,7 @@ const KEEP_SECONDS = 3_600;
 /** Between two looks for jobs that nobody has told of: retries, and those of nodes whose hint was lost. */
 const POLL_SECONDS = 2;
 /** Between two looks for jobs whose worker has died. */
-const SUPERVISE_MS = 10_000;
+const SUPERVISE_MS = 5_000;
 const START_AGAIN_MS = 2_000;
 /** How long the end of a worker waits for what it is at, and that of the store for its connections. */
 const STOP_MS_MAX = 5_000;

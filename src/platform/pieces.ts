@@ -1,7 +1,6 @@
 /** A body in pieces of one size, each on disk until it is sent: what comes slowly takes no memory meanwhile. */
 import { onDisk, writeAll } from "./disk.ts";
 
-/** Bytes of every piece but the last. */
 export class Pieces implements Disposable {
   readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
   #file: Deno.FsFile | null = null;
@@ -9,6 +8,7 @@ export class Pieces implements Disposable {
   /** What came beyond the end of a piece. */
   #rest = new Uint8Array();
 
+  /** `pieceBytes`: of every piece but the last. */
   constructor(body: ReadableStream<Uint8Array>, private readonly pieceBytes: number) {
     this.#reader = body.getReader();
   }
@@ -22,7 +22,8 @@ export class Pieces implements Disposable {
    * body's own error. Throws UNAVAILABLE. */
   async next(): Promise<boolean> {
     this.#byteSize = 0;
-    await this.#file?.seek(0, Deno.SeekMode.Start);
+    const file = this.#file;
+    if (file) await onDisk(() => file.seek(0, Deno.SeekMode.Start));
     await this.#take(this.#rest);
     while (this.#byteSize < this.pieceBytes) {
       const { value, done } = await this.#reader.read();

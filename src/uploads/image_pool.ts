@@ -75,12 +75,12 @@ export class ImagePool implements AsyncDisposable {
       );
     }
     await this.#takeTurn();
+    let worker: ImageWorker | undefined;
     try {
-      const worker = this.#idle.pop() ?? this.#start();
-      const processed = await worker.process(request, body, take);
-      if (worker.isUsable) this.#idle.push(worker);
-      return processed;
+      worker = this.#idle.pop() ?? this.#start();
+      return await worker.process(request, body, take);
     } finally {
+      if (worker?.isUsable) this.#idle.push(worker);
       this.#busy--;
       this.#waiting.shift()?.();
       if (!body.locked) await body.cancel().catch(() => {});

@@ -98,7 +98,8 @@ async function takeFile(app: App, member: Member, { fileId, filename, outcome }:
   const { byteSize, mediaKind } = outcome;
   const file = settleIncoming(app, fileId, outcome);
   const attachmentId = await insertAttachment(app, member, { file, byteSize, filename, mediaKind });
-  if (mediaKind === "IMAGE") await queueImage(app, fileId);
+  // In the background: an image whose job gets lost is found by its status.
+  if (mediaKind === "IMAGE") app.background(queueImage(app, fileId));
   return attachmentId;
 }
 

@@ -1,0 +1,179 @@
+/** Images for tests, made by code: good ones, and files that want to harm whoever opens them. */
+import { crc32, deflateSync } from "node:zlib";
+import sharp, { type Sharp } from "sharp";
+import { ImagePool } from "../../src/uploads/image_pool.ts";
+import type { ImageType, MadeRendition, ProcessedImage } from "../../src/uploads/image_protocol.ts";
+
+export type Bytes = Uint8Array<ArrayBuffer>;
+export type Color = readonly [red: number, green: number, blue: number];
+
+export interface Result extends ProcessedImage {
+  readonly files: ReadonlyMap<MadeRendition["size"], Bytes>;
+}
+
+/** Has the image made, and returns all that came back. Throws as `ImagePool.process`. */
+export async function processImage(
+  pool: ImagePool,
+  file: Bytes,
+  { mediaType = "image/png", purpose = "ATTACHMENT" }: {
+    readonly mediaType?: ImageType;
+    readonly purpose?: "ATTACHMENT" | "PICTURE";
+  } = {},
+): Promise<Result> {
+  const files = new Map<MadeRendition["size"], Bytes>();
+  const request = { purpose, mediaType, byteSize: file.length };
+  const processed = await pool.process(request, new Blob([file]).stream(), async ({ size }, body) => {
+    files.set(size, await new Response(body as ReadableStream<Bytes>).bytes());
+  });
+  return { ...processed, files };
+}
+
+export const [RED, GREEN, BLUE, YELLOW]: [Color, Color, Color, Color] = [
+  [220, 30, 30],
+  [30, 200, 30],
+  [30, 30, 220],
+  [230, 220, 40],
+];
+
+/** Red and green above, blue and yellow below. */
+export function quarters(width: number, height: number): Sharp {
+  const data = new Uint8Array(width * height * 3);
+  for (let y = 0; y < height; y++) {
+    for (let x = 0; x < width; x++) {
+      const [left, right] = y < height / 2 ? [RED, GREEN] : [BLUE, YELLOW];
+      data.set(x < width / 2 ? left : right, (y * width + x) * 3);
+    }
+  }
+  return sharp(data, { raw: { width, height, channels: 3 } });
+}
+
+/** The image as a camera stores it that was held another way, with the note how to turn it. */
+export async function stored(upright: Sharp, orientation: number): Promise<Bytes> {
+  const png = await upright.png().toBuffer();
+  const turned = async (angle: number) => sharp(await sharp(png).rotate(angle).png().toBuffer());
+  const ways: Record<number, () => Promise<Sharp> | Sharp> = {
+    1: () => sharp(png),
+    2: () => sharp(png).flop(),
+    3: () => turned(180),
+    4: () => sharp(png).flip(),
+    5: async () => (await turned(90)).flop(),
+    6: () => turned(270),
+    7: async () => (await turned(90)).flip(),
+    8: () => turned(90),
+  };
+  const way = ways[orientation];
+  if (!way) throw new Error(`There is no orientation ${orientation}`);
+  return asBytes((await way()).withMetadata({ orientation }).jpeg({ quality: 95 }));
+}
+
+/** Blurred noise, which compresses like a photo. */
+export async function photo(width: number, height: number): Promise<Sharp> {
+  const noise = { type: "gaussian", mean: 128, sigma: 60 } as const;
+  const image = sharp({ create: { width, height, channels: 3, background: "#888", noise } }).blur(1.5);
+  return sharp(await image.raw().toBuffer(), { raw: { width, height, channels: 3 } });
+}
+
+/** Frames of one colour each, 100 ms, 200 ms, … long, for ever. */
+export function animation(colors: readonly Color[], side = 32): Sharp {
+  const data = new Uint8Array(colors.flatMap((color) => Array.from({ length: side * side }, () => color).flat()));
+  return sharp(data, { raw: { width: side, height: side * colors.length, channels: 3, pageHeight: side } });
+}
+
+export async function asBytes(image: Sharp): Promise<Bytes> {
+  return new Uint8Array(await image.toBuffer());
+}
+
+/** Colour and opacity of the pixel at that share of width and height. */
+export async function pixelAt(file: Bytes, x: number, y: number): Promise<readonly number[]> {
+  const { data, info } = await sharp(file).toColorspace("srgb").ensureAlpha().raw().toBuffer({
+    resolveWithObject: true,
+  });
+  const at = (Math.floor(y * info.height) * info.width + Math.floor(x * info.width)) * 4;
+  return [...data.subarray(at, at + 4)];
+}
+
+export function isNear(pixel: readonly number[], color: readonly number[], tolerance = 24): boolean {
+  return color.every((value, index) => Math.abs((pixel[index] ?? Infinity) - value) <= tolerance);
+}
+
+export function contains(file: Bytes, text: string): boolean {
+  return new TextDecoder("latin1").decode(file).includes(text);
+}
+
+export function joined(...parts: readonly (Uint8Array | string)[]): Bytes {
+  const bytes = parts.map((part) => typeof part === "string" ? new TextEncoder().encode(part) : part);
+  const all = new Uint8Array(bytes.reduce((sum, { length }) => sum + length, 0));
+  let filled = 0;
+  for (const part of bytes) {
+    all.set(part, filled);
+    filled += part.length;
+  }
+  return all;
+}
+
+function chunk(name: string, data: Uint8Array): Bytes {
+  const body = joined(name, data);
+  return joined(uint32(data.length), body, uint32(crc32(body)));
+}
+
+function uint32(value: number): Bytes {
+  const bytes = new Uint8Array(4);
+  new DataView(bytes.buffer).setUint32(0, value);
+  return bytes;
+}
+
+/** A PNG of black and white pixels, all black: a few kilobytes, whatever its size. Without `pixels` it is only a header. */
+export function blackPng(side: number, { pixels = true, extra = [] as readonly Uint8Array[] } = {}): Bytes {
+  return joined(
+    Uint8Array.of(0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a),
+    chunk("IHDR", joined(uint32(side), uint32(side), Uint8Array.of(1, 0, 0, 0, 0))),
+    ...extra,
+    chunk("IDAT", pixels ? deflateSync(new Uint8Array((Math.ceil(side / 8) + 1) * side)) : new Uint8Array()),
+    chunk("IEND", new Uint8Array()),
+  );
+}
+
+/** Chunks that hold a text, or a colour profile, of that many zeros. */
+export function bombs(size: number): Record<string, Bytes> {
+  const zeros = deflateSync(new Uint8Array(size));
+  return {
+    zTXt: chunk("zTXt", joined("Comment\0\0", zeros)),
+    iTXt: chunk("iTXt", joined("Comment\0\x01\0\0\0", zeros)),
+    iCCP: chunk("iCCP", joined("profile\0\0", zeros)),
+  };
+}
+
+/** A GIF of empty frames. */
+export function emptyGif(side: number, frames: number): Bytes {
+  const size = Uint8Array.of(side & 255, side >> 8, side & 255, side >> 8);
+  const frame = joined(
+    Uint8Array.of(0x21, 0xf9, 4, 0, 10, 0, 0, 0), // graphic control: a delay
+    Uint8Array.of(0x2c, 0, 0, 0, 0),
+    size,
+    Uint8Array.of(0, 2, 2, 0x44, 0x01, 0), // no table of its own; LZW: clear, one pixel, end
+  );
+  return joined(
+    "GIF89a",
+    size,
+    Uint8Array.of(0x80, 0, 0, 0, 0, 0, 255, 255, 255),
+    ...Array.from({ length: frames }, () => frame),
+    Uint8Array.of(0x3b),
+  );
+}
+
+/** A progressive JPEG that repeats its last scan. */
+export async function manyScans(image: Sharp, scans: number): Promise<Bytes> {
+  const file = await asBytes(image.jpeg({ progressive: true }));
+  const starts: number[] = [];
+  for (let at = 0; at + 1 < file.length; at++) if (file[at] === 0xff && file[at + 1] === 0xda) starts.push(at);
+  const scan = file.subarray(starts.at(-1), file.length - 2);
+  return joined(file.subarray(0, -2), ...Array.from({ length: scans }, () => scan), file.subarray(-2));
+}
+
+/** Most memory that the process has held so far (Linux). Another process looks: a test that could read `/proc` would need all
+ * permissions. */
+export async function peakBytes(pid: number): Promise<number> {
+  const look = `console.log(Deno.readTextFileSync("/proc/${pid}/status"))`;
+  const { stdout } = await new Deno.Command(Deno.execPath(), { args: ["eval", look] }).output();
+  return Number(/VmHWM:\s+(\d+) kB/.exec(new TextDecoder().decode(stdout))?.[1]) * 1024;
+}

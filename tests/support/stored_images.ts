@@ -1,0 +1,88 @@
+/** Images as an upload leaves them: stored, in the tables, and waiting for their job. */
+import { createHash } from "node:crypto";
+import { findId, newId } from "../../src/lib/ids.ts";
+import { renditionKey, type StoredFile, uploadKey } from "../../src/uploads/files.ts";
+import type { ImageType } from "../../src/uploads/image_protocol.ts";
+import { type Person, startApp, type TestApp, type TestRoom } from "./app.ts";
+import type { Bytes } from "./images.ts";
+
+export interface StoredImage {
+  readonly fileId: string;
+  readonly attachmentId: string;
+}
+
+export interface Place {
+  readonly by: Person;
+  readonly room: TestRoom;
+  /** Whether it is on a message. (Default: true) */
+  readonly isSent?: boolean;
+  /** (Default: image/jpeg) */
+  readonly mediaType?: ImageType;
+  /** (Default: 60, as if its job had been lost) */
+  readonly ageSeconds?: number;
+}
+
+/** Without a job: `queueImage` or a sweep gives it one. */
+export async function storeImage(app: TestApp, bytes: Bytes, place: Place): Promise<StoredImage> {
+  const { by, room, isSent = true, mediaType = "image/jpeg", ageSeconds = 60 } = place;
+  const { sql, files } = app.app;
+  const [fileId, attachmentId] = [crypto.randomUUID(), newId()];
+  const [ownerId, roomId] = [findId("user", by.id), findId("room", room.id)];
+  const sha256 = createHash("sha256").update(bytes).digest();
+  await files.store(uploadKey(fileId), new Blob([bytes]).stream());
+  await sql`
+    insert into files (id, owner_id, purpose, status, byte_size, media_type, sha256, created_at, unused_since)
+    values (
+      ${fileId}, ${ownerId}, 'ATTACHMENT', 'PROCESSING', ${bytes.length}, ${mediaType}, ${sha256},
+      now() - make_interval(secs => ${ageSeconds}), null
+    )`;
+  const messageId = isSent ? findId("message", (await app.send(by, room, "Look")).id) : null;
+  await sql`
+    insert into attachments (id, file_id, room_id, uploader_id, filename, media_kind, message_id, seq)
+    select
+      ${attachmentId}, ${fileId}, ${roomId}, ${ownerId}, 'photo.jpg', 'IMAGE', ${messageId}::uuid,
+      (select seq from messages where id = ${messageId}::uuid)`;
+  return { fileId, attachmentId };
+}
+
+export async function findFile(app: TestApp, fileId: string): Promise<StoredFile & { readonly hasUpload: boolean }> {
+  const [file] = await app.app.sql<(StoredFile & { hasUpload: boolean })[]>`select * from files where id = ${fileId}`;
+  if (!file) throw new Error(`There is no file ${fileId}`);
+  return file;
+}
+
+/** Events that tell of the attachment. */
+export async function countEvents(app: TestApp, { attachmentId }: StoredImage): Promise<number> {
+  const { count } = await app.app.sql`
+    select seq
+    from room_events
+    where subject_id = ${attachmentId}
+      and kind = 'ATTACHMENT_PROCESSED'`;
+  return count;
+}
+
+/** Names of what is stored of the file. */
+export async function listStored(app: TestApp, fileId: string): Promise<string[]> {
+  const keys = [
+    uploadKey(fileId),
+    ...(["ORIGINAL", "LARGE", "MEDIUM", "SMALL"] as const).map((size) => renditionKey(fileId, size)),
+  ];
+  const found: string[] = [];
+  for (const key of keys) {
+    const body = await app.app.files.read(key);
+    if (body === null) continue;
+    await body.cancel();
+    found.push(key.slice(key.indexOf("/") + 1));
+  }
+  return found;
+}
+
+/** A server with a room, and with one image worker unless `env` says otherwise. */
+export async function startWithRoom(
+  env: Record<string, string> = {},
+  joins?: TestApp,
+): Promise<{ readonly app: TestApp; readonly by: Person; readonly room: TestRoom }> {
+  const app = await startApp({ IMAGE_WORKERS: "1", LOG_LEVEL: "info", ...env }, joins ? { joins } : {});
+  const by = await app.signUp("alice");
+  return { app, by, room: await app.makeRoom(by) };
+}
