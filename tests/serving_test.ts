@@ -1,7 +1,7 @@
 /** Who gets to see a file, and what a browser is told of it. */
 import { strict as assert } from "node:assert";
 import { createHash } from "node:crypto";
-import { encodeId, findId, newId } from "../src/lib/ids.ts";
+import { encodeId, newId } from "../src/lib/ids.ts";
 import { pictureUrl } from "../src/uploads/links.ts";
 import { type Any, type Person, startApp, type TestApp } from "./support/app.ts";
 import { signUpAdmin } from "./support/admins.ts";
@@ -295,14 +295,4 @@ Deno.test("no file name gets out of its header", async () => {
       filename,
     );
   }
-});
-
-Deno.test("a file is not for a session but for a person: what it takes is the link", async () => {
-  await using app = await startApp();
-  const alice = await app.signUp("alice");
-  const attachment = await attachFile(app, alice, { room: await app.makeRoom(alice) });
-  const url = linkTo(app, alice, { attachment });
-  assert.ok(!url.includes(alice.token));
-  assert.equal(findId("user", new URL(url).searchParams.get("viewer") ?? ""), findId("user", alice.id));
-  assert.deepEqual(await ask(url), FOUND);
 });

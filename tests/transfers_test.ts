@@ -1,61 +1,29 @@
-/** Sending a file that was announced: whole, in parts, twice, too much, and by those who may not. */
+/** Sending a file that was announced: whole, too much or too little, and by those who may not. */
 import { strict as assert } from "node:assert";
 import { encodeId, findId } from "../src/lib/ids.ts";
 import { uploadKey } from "../src/uploads/files.ts";
 import { uploadUrl } from "../src/uploads/links.ts";
 import { meterBody } from "../src/uploads/metered_body.ts";
-import { type Any, type Person, startApp, type TestApp, type TestRoom } from "./support/app.ts";
-import { isClustered } from "./support/databases.ts";
+import { type Any, startApp } from "./support/app.ts";
 import { eventually, inTime } from "./support/eventually.ts";
 import { done } from "./support/mutations.ts";
 import { changeMember } from "./support/rooms.ts";
-import { S3Server } from "./support/s3_server.ts";
 import { linkTo } from "./support/stored_files.ts";
 import {
-  type Announced,
   announceFile,
-  breakOff,
+  arrange,
+  assertArrived,
+  BYTES,
   fileOf,
-  goOn,
+  hasBegun,
   offsetOf,
+  outcomeOf,
   put,
-  type PutAnswer,
   SlowPut,
   streamed,
-  through,
+  TINY,
 } from "./support/transfers.ts";
 import { reachable } from "./support/uploads.ts";
-import { Wire } from "./support/wires.ts";
-
-/** Text that repeats nowhere: a part in the wrong place is seen. */
-const BYTES = new TextEncoder().encode(Array.from({ length: 30_000 }, (_, n) => `${n}`.padStart(9)).join("\n"));
-const TINY = BYTES.slice(0, 10);
-
-interface World {
-  readonly app: TestApp;
-  readonly alice: Person;
-  readonly bob: Person;
-  readonly room: TestRoom;
-}
-
-/** Bob is a member of a room of Alice's. */
-async function arrange(app: TestApp): Promise<World> {
-  const [alice, bob] = [await app.signUp("alice"), await app.signUp("bob")];
-  return { app, alice, bob, room: await app.makeRoom(alice, bob) };
-}
-
-const outcomeOf = ({ status, offset, body }: PutAnswer) => [
-  status,
-  body.error?.code ?? body.status,
-  ...offset === null ? [] : [offset],
-];
-
-async function assertArrived({ app, bob }: World, announced: Announced, bytes = BYTES): Promise<void> {
-  const response = await fetch(linkTo(app, bob, { attachment: announced }));
-  assert.equal(response.status, 200);
-  assert.deepEqual(await response.bytes(), bytes);
-  assert.deepEqual(await offsetOf(announced), [bytes.length, bytes.length]);
-}
 
 Deno.test("a file that was announced comes in with one request", async () => {
   await using app = await startApp();
@@ -82,83 +50,6 @@ Deno.test("a client that never heard the answer gets it when it asks again", asy
   await changeMember(app, { person: world.bob, room: world.room, mutedUntil: new Date(Date.now() + 60_000) });
   assert.deepEqual(outcomeOf(await put(announced, BYTES)), [200, "READY"], "muted since");
   await assertArrived(world, announced);
-});
-
-Deno.test("wherever a transfer breaks off, it goes on from there", async () => {
-  await using app = await startApp();
-  const world = await arrange(app);
-  for (const to of [1, 2, 1000, 65_535, 65_536, 65_537, 200_000, BYTES.length - 1]) {
-    const announced = await announceFile(app, world.bob, { ...world, byteSize: BYTES.length });
-    await breakOff(announced, BYTES, { to });
-    assert.deepEqual(outcomeOf(await put(announced, BYTES.slice(to), { from: to })), [201, "READY"], `${to}`);
-    await assertArrived(world, announced);
-  }
-});
-
-Deno.test("a client whose connection is lost goes on, whatever the server has noticed of it", async () => {
-  await using app = await startApp();
-  await using wire = await Wire.to(Number(new URL(app.url).port));
-  const world = await arrange(app);
-  for (const to of [0, 1, 1000, 100_000, BYTES.length - 1, BYTES.length]) {
-    const announced = await announceFile(app, world.bob, { ...world, byteSize: BYTES.length });
-    using sending = await SlowPut.begin({ ...announced, url: wire.rewrite(announced.url) });
-    await sending.send(BYTES.subarray(0, to));
-    await eventually("it has begun", () => hasBegun(app, announced));
-    wire.cut();
-    assert.ok([200, 201].includes((await goOn(announced, BYTES)).status), `${to}`);
-    await assertArrived(world, announced);
-  }
-});
-
-Deno.test("a transfer may break off again and again", async () => {
-  await using app = await startApp();
-  const world = await arrange(app);
-  const announced = await announceFile(app, world.bob, { ...world, byteSize: BYTES.length });
-  const stops = [10, 70_000, 70_001, 150_000, 280_000];
-  for (const [index, to] of stops.entries()) {
-    await breakOff(announced, BYTES, { from: stops[index - 1], to });
-  }
-  assert.deepEqual(outcomeOf(await put(announced, BYTES.slice(280_000), { from: 280_000 })), [201, "READY"]);
-  await assertArrived(world, announced);
-});
-
-Deno.test("who begins anew begins with nothing", async () => {
-  await using app = await startApp();
-  const world = await arrange(app);
-  const announced = await announceFile(app, world.bob, { ...world, byteSize: BYTES.length });
-  await breakOff(announced, BYTES.slice().fill(0), { to: 100_000 });
-  assert.deepEqual(outcomeOf(await put(announced, BYTES)), [201, "READY"]);
-  await assertArrived(world, announced);
-});
-
-Deno.test("a transfer goes on nowhere but where it was safe, and to the end of what was announced", async () => {
-  await using app = await startApp();
-  const world = await arrange(app);
-  const announced = await announceFile(app, world.bob, { ...world, byteSize: 10 });
-  await breakOff(announced, TINY, { to: 4 });
-  const table: readonly (readonly [range: string, bytes: number, outcome: unknown[]])[] = [
-    ["bytes 0-9/10", 10, [409, "INVALID_INPUT", 4]],
-    ["bytes 3-9/10", 7, [409, "INVALID_INPUT", 4]],
-    ["bytes 5-9/10", 5, [409, "INVALID_INPUT", 4]],
-    ["bytes */10", 0, [409, "INVALID_INPUT", 4]],
-    ["bytes 4-8/10", 5, [400, "INVALID_INPUT"]],
-    ["bytes 4-8/9", 5, [400, "INVALID_INPUT"]],
-    ["bytes 4-10/11", 7, [413, "FILE_TOO_LARGE"]],
-    ["bytes 4-9/10", 5, [400, "INVALID_INPUT"]],
-    ["bytes 4-9/10", 7, [400, "INVALID_INPUT"]],
-    ["bytes 4-9/*", 6, [400, "INVALID_INPUT"]],
-    ["4-9", 6, [400, "INVALID_INPUT"]],
-  ];
-  for (const [range, count, outcome] of table) {
-    assert.deepEqual(
-      outcomeOf(await put(announced, new Uint8Array(count), { range })),
-      outcome,
-      `${range} of ${count}`,
-    );
-  }
-  assert.deepEqual(await offsetOf(announced), [4, 10], "none of that has harmed it");
-  assert.deepEqual(outcomeOf(await put(announced, TINY.slice(4), { from: 4 })), [201, "READY"]);
-  await assertArrived(world, announced, TINY);
 });
 
 Deno.test("a byte too many is refused, whether it is announced or just comes", async () => {
@@ -284,44 +175,6 @@ Deno.test("who is sent away or muted while the file comes in has attached nothin
   }
 });
 
-Deno.test("of two requests at once the later one goes on, and the other is told", async () => {
-  await using app = await startApp();
-  const world = await arrange(app);
-  const announced = await announceFile(app, world.bob, { ...world, byteSize: BYTES.length });
-  using first = await SlowPut.begin(announced);
-  await first.send(BYTES.subarray(0, 1000));
-  await eventually("it has begun", () => hasBegun(app, announced));
-  assert.deepEqual(outcomeOf(await put(announced, BYTES)), [201, "READY"]);
-  const { status, offset } = await inTime("the answer", first.answer());
-  assert.equal(status, 409);
-  assert.ok(offset !== null, "it may look where to go on");
-  await assertArrived(world, announced);
-});
-
-Deno.test("a client that comes back before its lost connection is noticed goes on, and loses nothing", async () => {
-  await using app = await startApp();
-  const world = await arrange(app);
-  const announced = await announceFile(app, world.bob, { ...world, byteSize: BYTES.length });
-  await breakOff(announced, BYTES, { to: 1000 });
-  const { transferId } = await fileOf(app, announced);
-  using lost = await SlowPut.begin(announced, { from: 1000 });
-  await lost.send(BYTES.subarray(1000, 100_000));
-  await eventually("it has gone on", async () => (await fileOf(app, announced)).transferId !== transferId);
-  assert.deepEqual(outcomeOf(await put(announced, BYTES.slice(1000), { from: 1000 })), [201, "READY"]);
-  await assertArrived(world, announced);
-});
-
-Deno.test("what the storage has lost begins anew", async () => {
-  await using app = await startApp();
-  const world = await arrange(app);
-  const announced = await announceFile(app, world.bob, { ...world, byteSize: 10 });
-  await breakOff(announced, TINY, { to: 4 });
-  await app.app.files.delete(uploadKey((await fileOf(app, announced)).id));
-  assert.deepEqual(outcomeOf(await put(announced, TINY.slice(4), { from: 4 })), [409, "INVALID_INPUT", 0]);
-  assert.deepEqual(outcomeOf(await put(announced, TINY, { from: 0 })), [201, "READY"]);
-  await assertArrived(world, announced, TINY);
-});
-
 Deno.test("a page of another origin may send a file, and read where to go on", async () => {
   await using app = await startApp({ ALLOWED_ORIGINS: "https://chat.example" });
   const world = await arrange(app);
@@ -338,60 +191,3 @@ Deno.test("a page of another origin may send a file, and read where to go on", a
   await wrong.body?.cancel();
   assert.deepEqual([wrong.status, wrong.headers.get("allow")], [405, "HEAD, PUT, OPTIONS"]);
 });
-
-Deno.test("a transfer into a bucket breaks off and goes on, through parts of any size", async () => {
-  await using server = await S3Server.start();
-  await using app = await startApp(server.env);
-  const world = await arrange(app);
-  const bytes = new Uint8Array(12 * 1024 * 1024).map((_, index) => (index * 7 + (index >> 11)) & 0xff);
-  const announced = await announceFile(app, world.bob, { ...world, byteSize: bytes.length });
-  for (const to of [6_000_000, 6_000_001, 11_000_000]) {
-    const [from = 0] = await offsetOf(announced);
-    assert.equal((await put(announced, streamed(bytes.slice(from, to)), { from })).status, 400);
-  }
-  const [from = 0] = await offsetOf(announced);
-  assert.ok(from > 0, "something was safe");
-  assert.deepEqual(outcomeOf(await goOn(announced, bytes)), [201, "READY"]);
-  await assertArrived(world, announced, bytes);
-});
-
-Deno.test({
-  name: "a transfer that broke off on one node goes on at another",
-  ignore: !isClustered,
-  async fn() {
-    await using app = await startApp();
-    await using other = await startApp({}, { joins: app });
-    const world = await arrange(app);
-    for (const to of [1, 100_000, BYTES.length - 1]) {
-      const announced = await announceFile(app, world.bob, { ...world, byteSize: BYTES.length });
-      await breakOff(announced, BYTES, { to });
-      const there = through(other, announced);
-      assert.deepEqual(await offsetOf(there), [to, BYTES.length]);
-      assert.deepEqual(outcomeOf(await put(there, BYTES.slice(to), { from: to })), [201, "READY"]);
-      await assertArrived(world, announced);
-    }
-  },
-});
-
-Deno.test({
-  name: "a node takes over from one where the connection still seems to be open",
-  ignore: !isClustered,
-  async fn() {
-    await using app = await startApp();
-    await using other = await startApp({}, { joins: app });
-    const world = await arrange(app);
-    const announced = await announceFile(app, world.bob, { ...world, byteSize: BYTES.length });
-    using first = await SlowPut.begin(announced);
-    await first.send(BYTES.subarray(0, 1000));
-    await eventually("it has begun", () => hasBegun(app, announced));
-    assert.deepEqual(outcomeOf(await put(through(other, announced), BYTES)), [201, "READY"]);
-    await first.send(BYTES.subarray(1000));
-    assert.deepEqual(outcomeOf(await inTime("the answer", first.answer())), [409, "INVALID_INPUT", BYTES.length]);
-    await assertArrived(world, announced);
-  },
-});
-
-async function hasBegun(app: TestApp, announced: Announced): Promise<boolean> {
-  const { status, progress } = await fileOf(app, announced);
-  return status !== "INCOMING" || progress !== null;
-}

@@ -3,7 +3,40 @@ import { strict as assert } from "node:assert";
 import { findId } from "../../src/lib/ids.ts";
 import type { Any, Api, Person, TestApp, TestRoom } from "./app.ts";
 import { done } from "./mutations.ts";
+import { linkTo } from "./stored_files.ts";
 import { reachable } from "./uploads.ts";
+
+/** Text that repeats nowhere: a part in the wrong place is seen. */
+export const BYTES = new TextEncoder().encode(Array.from({ length: 30_000 }, (_, n) => `${n}`.padStart(9)).join("\n"));
+export const TINY = BYTES.slice(0, 10);
+
+export interface World {
+  readonly app: TestApp;
+  readonly alice: Person;
+  readonly bob: Person;
+  readonly room: TestRoom;
+}
+
+/** Bob is a member of a room of Alice's. */
+export async function arrange(app: TestApp): Promise<World> {
+  const [alice, bob] = [await app.signUp("alice"), await app.signUp("bob")];
+  return { app, alice, bob, room: await app.makeRoom(alice, bob) };
+}
+
+/** Status, code of the error or what became of the file, and `Upload-Offset` where there is one. */
+export const outcomeOf = ({ status, offset, body }: PutAnswer) => [
+  status,
+  body.error?.code ?? body.status,
+  ...offset === null ? [] : [offset],
+];
+
+/** The file is there for its uploader, and the same. */
+export async function assertArrived({ app, bob }: World, announced: Announced, bytes = BYTES): Promise<void> {
+  const response = await fetch(linkTo(app, bob, { attachment: announced }));
+  assert.equal(response.status, 200);
+  assert.deepEqual(await response.bytes(), bytes);
+  assert.deepEqual(await offsetOf(announced), [bytes.length, bytes.length]);
+}
 
 export interface Announced {
   /** In the database. */
@@ -152,4 +185,10 @@ export async function goOn(announced: Announced, bytes: Uint8Array<ArrayBuffer>)
     if (answer.status !== 409 || answer.offset === null) return answer;
     from = answer.offset; // what an older request had in hand was safe just now
   }
+}
+
+/** Whether the server has taken a request for the file in hand. */
+export async function hasBegun(app: TestApp, announced: Announced): Promise<boolean> {
+  const { status, progress } = await fileOf(app, announced);
+  return status !== "INCOMING" || progress !== null;
 }
