@@ -93,7 +93,11 @@ Deno.test("a file that is not what its name says is refused, and nothing of it s
   assert.deepEqual(outcomeOf(await put(announced, TINY)), [400, "UNSUPPORTED_MEDIA_TYPE"]);
   assert.deepEqual(await offsetOf(announced), [404]);
   assert.deepEqual(outcomeOf(await put(announced, TINY)), [404, "NOT_FOUND"]);
-  await eventually("the bytes are gone", async () => await app.app.files.read(uploadKey(id)) === null);
+  await eventually("the bytes are gone", async () => {
+    const stored = await app.app.files.read(uploadKey(id));
+    await stored?.cancel();
+    return stored === null;
+  });
   await eventually("they count no more", async () => {
     const [owner] = await app.app.sql`select stored_bytes from users where id = ${findId("user", world.bob.id)}`;
     return owner?.storedBytes === 0;
