@@ -1,8 +1,6 @@
 /** Promises about an image on its way from a stored upload to something that can be shown. */
 import { strict as assert } from "node:assert";
 import { createHash } from "node:crypto";
-import { AppError } from "../src/errors.ts";
-import type { Files } from "../src/platform/files.ts";
 import { renditionKey, uploadKey } from "../src/uploads/files.ts";
 import { deleteProcessed } from "../src/uploads/deletions.ts";
 import { fileTopic, keepProcessing, queueImage, requeueLost } from "../src/uploads/image_jobs.ts";
