@@ -5,6 +5,7 @@ import { startApp, type TestApp } from "./support/app.ts";
 import { signUpAdmin } from "./support/admins.ts";
 import { TEST_REDIS_URL } from "./support/databases.ts";
 import { eventually } from "./support/eventually.ts";
+import { S3Server } from "./support/s3_server.ts";
 import { HandmadeUpgrade, PROTOCOL } from "./support/sockets.ts";
 import { Wire } from "./support/wires.ts";
 
@@ -83,6 +84,20 @@ Deno.test("while the storage of files fails a node is degraded, but ready: peopl
   await Deno.remove(inTheWay);
   await eventually("the storage is back", async () => (await look())[2] === "ready");
   assert.deepEqual(await look(), [200, "ready", "ready", "ready"]);
+});
+
+Deno.test("a bucket that can't be reached does not keep a node from its start, nor from being ready", async () => {
+  await using server = await S3Server.start();
+  await using wire = await Wire.to(server.port);
+  wire.refuse();
+  await using app = await startApp({ ...server.env, S3_ENDPOINT: wire.rewrite(server.config.endpoint) });
+  const look = async () => {
+    const response = await fetch(at(app, "/readyz"));
+    return [response.status, (await response.json()).parts.storage];
+  };
+  assert.deepEqual(await look(), [200, "degraded"]);
+  wire.accept();
+  await eventually("the bucket answers", async () => (await look())[1] === "ready");
 });
 
 Deno.test("/metrics speaks the Prometheus text format and counts what happens", async () => {

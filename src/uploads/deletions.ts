@@ -82,7 +82,7 @@ export async function deleteUnused(app: App, among: readonly string[] | null = n
 }
 
 /** Deletes images as they came, once their renditions are there. */
-async function deleteProcessed(app: App): Promise<void> {
+export async function deleteProcessed(app: App): Promise<void> {
   const files = await app.sql<{ id: string }[]>`
     select id
     from files

@@ -10,7 +10,7 @@ import { deleteReleased, discardFiles } from "./deletions.ts";
 import type { FileStatus, StoredFile } from "./files.ts";
 import { fileTopic, queueImage } from "./image_jobs.ts";
 import type { IncomingFile } from "./receiving.ts";
-import { quotaExceeded } from "./uploading.ts";
+import { explainRefusal, lockIncoming } from "./uploading.ts";
 
 /** How long a mutation waits for its picture. */
 const WAIT_MS_MAX = 15_000;
@@ -85,12 +85,15 @@ async function makePicture(
   }
   if (outcome.mediaKind !== "IMAGE") throw notAnImage(path);
   const { byteSize, mediaType, sha256 } = outcome;
+  const incoming = lockIncoming(app, { userId }, fileId);
   const [charged] = await app.sql`
-    with charged as (
+    with incoming as (${incoming}
+    ), charged as (
       update users
       set stored_bytes = stored_bytes + ${byteSize}
       where id = ${userId}
         and stored_bytes + ${byteSize} <= ${app.config.uploadQuotaBytes}
+        and exists (select from incoming)
       returning id
     )
     update files
@@ -99,12 +102,10 @@ async function makePicture(
       byte_size = ${byteSize},
       media_type = ${mediaType},
       sha256 = ${sha256}
-    from charged
-    where files.id = ${fileId}
-      and files.owner_id = charged.id
-      and files.status = 'INCOMING'
+    from charged, incoming
+    where files.id = incoming.id
     returning files.id`;
-  if (charged === undefined) throw quotaExceeded(app);
+  if (charged === undefined) throw await explainRefusal(app, incoming);
   const status = await processed(app, fileId);
   if (status === "READY") return fileId;
   app.background(discardFiles(app, [fileId]));

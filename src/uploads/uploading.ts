@@ -9,6 +9,7 @@ import { lockPermitted, type Member, requireMember } from "../rooms/members.ts";
 import { requirePermission } from "../rooms/permissions.ts";
 import type { Fragment } from "../platform/sql.ts";
 import { UNSENT_HOURS_MAX } from "./deletions.ts";
+import { statusOf } from "./acceptance.ts";
 import type { Inspection } from "./inspection.ts";
 import { queueImage } from "./image_jobs.ts";
 import { uploadUrl } from "./links.ts";
@@ -96,34 +97,42 @@ function requireCount(count: number): void {
 async function takeFile(app: App, member: Member, { fileId, filename, outcome }: IncomingFile): Promise<string> {
   if (outcome instanceof AppError) throw outcome;
   const { byteSize, mediaKind } = outcome;
-  const file = settleIncoming(app, fileId, outcome);
-  const attachmentId = await insertAttachment(app, member, { file, byteSize, filename, mediaKind });
+  const incoming = lockIncoming(app, member, fileId);
+  const file = settleIncoming(app, outcome);
+  const attachmentId = await insertAttachment(app, member, { incoming, file, byteSize, filename, mediaKind });
   // In the background: an image whose job gets lost is found by its status.
   if (mediaKind === "IMAGE") app.background(queueImage(app, fileId));
   return attachmentId;
 }
 
-/** Update that makes a stored file of one that came in, for the part `charged`, and returns its `id`. */
-function settleIncoming(
-  { sql }: App,
-  fileId: string,
-  { byteSize, mediaType, mediaKind, sha256 }: Inspection,
-): Fragment {
+/** Select of the file that came in, locked; none where it was taken already, or the client has gone. */
+export function lockIncoming({ sql }: App, { userId }: Pick<Member, "userId">, fileId: string): Fragment {
+  return sql`
+    select id
+    from files
+    where id = ${fileId}
+      and owner_id = ${userId}
+      and status = 'INCOMING'
+    for update`;
+}
+
+/** Update that makes a stored file of the part `incoming`, and returns its `id`. */
+function settleIncoming({ sql }: App, { byteSize, mediaType, mediaKind, sha256 }: Inspection): Fragment {
   return sql`
     update files
-    set status = ${mediaKind === "IMAGE" ? "PROCESSING" : "READY"},
+    set status = ${statusOf(mediaKind)},
       byte_size = ${byteSize},
       media_type = ${mediaType},
       sha256 = ${sha256},
       unused_since = null
-    from charged
-    where files.id = ${fileId}
-      and files.owner_id = charged.id
-      and files.status = 'INCOMING'
+    from charged, incoming
+    where files.id = incoming.id
     returning files.id`;
 }
 
 interface NewAttachment {
+  /** Select of what has to be there; nothing is done without a row of it. */
+  readonly incoming?: Fragment;
   /** Statement that makes a row of `files` for the part `charged`, and returns its `id`. */
   readonly file: Fragment;
   /** What it counts for the quota. */
@@ -136,11 +145,13 @@ interface NewAttachment {
 async function insertAttachment(
   app: App,
   member: Member,
-  { file, byteSize, filename, mediaKind }: NewAttachment,
+  { incoming = app.sql`select`, file, byteSize, filename, mediaKind }: NewAttachment,
 ): Promise<string> {
   const { sql, config } = app;
+  const provided = sql`exists (select from incoming)`;
   const [attachment] = await sql<{ id: string }[]>`
-    with actor as (${lockPermitted(app, member, { permission: "ATTACH_FILES" })}
+    with incoming as (${incoming}
+    ), actor as (${lockPermitted(app, member, { permission: "ATTACH_FILES", provided })}
     ), charged as (
       update users
       set stored_bytes = stored_bytes + ${byteSize}
@@ -156,10 +167,18 @@ async function insertAttachment(
     returning id`;
   if (attachment !== undefined) return attachment.id;
   requirePermission(await requireMember(app, member, member.roomId), "ATTACH_FILES", "roomId");
-  throw quotaExceeded(app);
+  throw await explainRefusal(app, incoming);
 }
 
-export function quotaExceeded({ config }: App): AppError {
+/** Why nothing was made of a file: it is not there any more, or too much. */
+export async function explainRefusal(app: App, incoming: Fragment): Promise<AppError> {
+  const [there] = await app.sql`${incoming}`;
+  return there === undefined
+    ? new AppError("INVALID_INPUT", "Cannot take the file: it is taken already")
+    : quotaExceeded(app);
+}
+
+function quotaExceeded({ config }: App): AppError {
   const limit = config.uploadQuotaBytes;
   return new AppError("QUOTA_EXCEEDED", `Cannot upload the file: all of yours would have more than ${limit} bytes`, {
     limit,
