@@ -14,6 +14,7 @@ import {
   type Bytes,
   contains,
   emptyGif,
+  environmentOf,
   GREEN,
   isNear,
   joined,
@@ -244,6 +245,20 @@ Deno.test("what is no image, or another kind than it should be, is refused", asy
   await assertRefused(pool, joined("%PDF-1.7"), "image/png", "PDF");
   await assertRefused(pool, await asBytes(quarters(8, 8).tiff()), "image/png", "TIFF: there is no decoder for it");
   await assertRefused(pool, await asBytes(quarters(8, 8).png()), "image/jpeg", "PNG for a JPEG");
+});
+
+Deno.test("the process of the decoders is told nothing that the server knows", async () => {
+  Deno.env.set("JWT_SECRET", "a secret that nobody may see");
+  try {
+    await using pool = new ImagePool(1);
+    await processImage(pool, blackPng(10));
+    const names = await environmentOf(pool.pids[0] ?? 0);
+    const allowed = ["HOME", "DENO_DIR", "XDG_CACHE_HOME", "MALLOC_ARENA_MAX"];
+    assert.ok(names.includes("MALLOC_ARENA_MAX"), "it was looked at");
+    assert.deepEqual(names.filter((name) => !allowed.includes(name)), []);
+  } finally {
+    Deno.env.delete("JWT_SECRET");
+  }
 });
 
 function fileOf({ files }: Result, size: typeof ALL_SIZES[number]): Bytes {

@@ -4,6 +4,7 @@ import type { JobHandler } from "../src/platform/jobs.ts";
 import { startApp, type TestApp } from "./support/app.ts";
 import { createTestDatabase, isClustered, terminateBackends, TEST_DATABASE_URL } from "./support/databases.ts";
 import { eventually } from "./support/eventually.ts";
+import { testWired } from "./support/wired_databases.ts";
 
 interface Numbered {
   readonly number: number;
@@ -131,6 +132,24 @@ Deno.test({
     }
     await eventually("all are done", () => done.size === 30);
   },
+});
+
+testWired("jobs go on by themselves after the database has frozen, or refused everybody", async (app) => {
+  const { wire } = app;
+  const done: number[] = [];
+  await using _work = work(app, ({ number }) => done.push(number));
+  const send = (number: number) => app.app.jobs.send("errands", `${number}`, { number });
+  const outages = [[() => wire.stall(), () => wire.flow()], [() => wire.refuse(), () => wire.accept()]] as const;
+  for (const [index, [begin, end]] of outages.entries()) {
+    await send(index);
+    await eventually("it is done", () => done.includes(index));
+    begin();
+    wire.cut(() => index === 1);
+    await assert.rejects(send(100 + index), "who sends is told");
+    end();
+    await eventually("a job is taken again", () => send(10 + index).then(() => true, () => false));
+    await eventually("and done", () => done.includes(10 + index));
+  }
 });
 
 function work(app: TestApp, act: (data: Numbered) => unknown, concurrency = 1): AsyncDisposable {

@@ -21,7 +21,7 @@ import {
 const THUMBHASH_SIDE = 100;
 /** Of what is shown in lists, and of what is kept as the original. */
 const [THUMB_QUALITY, ORIGINAL_QUALITY] = [80, 88];
-/** Of 0 to 6. Of a photo with 24 megapixels 4 takes 6 s, 1 takes 3 s, for files that differ by 3 %. */
+/** Of 0 to 6. Of 12 megapixels like a photo's 4, the default, takes 1.3 s and 1 takes 0.5 s, for files of the same size. */
 const ORIGINAL_WEBP_EFFORT = 1;
 
 const FORMATS: Readonly<Record<ImageType, string>> = {

@@ -33,8 +33,13 @@ interface WaitingImage {
 
 type Outcome = Pick<ProcessedImage, "width" | "height" | "thumbhash"> & { readonly renditions: Renditions };
 
-/** Has the image of a file with the status PROCESSING be made; a second call changes nothing. */
+/** Has the image of a file with the status PROCESSING be made; a second call changes nothing. Where no job can be stored now it
+ * does not reject: the file is safe, and `requeueLost` finds it. */
 export async function queueImage(app: App, fileId: string): Promise<void> {
+  await send(app, fileId).catch((error) => app.log.warn("An image waits for its job", { file: fileId, error }));
+}
+
+async function send(app: App, fileId: string): Promise<void> {
   await app.jobs.send(QUEUE, fileId, { fileId } satisfies ImageJob);
 }
 
@@ -89,7 +94,7 @@ export async function requeueLost(app: App): Promise<void> {
     limit ${FILES_MAX}`;
   if (rows.length === 0) return;
   const queued = await app.jobs.listKeys(QUEUE);
-  for (const { id } of rows) if (!queued.has(id)) await queueImage(app, id);
+  for (const { id } of rows) if (!queued.has(id)) await send(app, id);
 }
 
 async function dropRenditions(app: App, fileId: string): Promise<void> {

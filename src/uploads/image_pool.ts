@@ -13,7 +13,8 @@ import {
   type WorkerReady,
 } from "./image_protocol.ts";
 
-/** From the last byte of an image to the answer. The worst that is taken needs half of it on a machine that is busy. */
+/** From the last byte of an image to the answer. A photo takes 0.3 s, the largest PNG 3.5 s; only noise of more than 30
+ * megapixels in a GIF takes longer than this. */
 const PROCESS_MS_MAX = 10_000;
 /** For a process to begin, which may have to fetch its packages the first time. */
 const START_MS_MAX = 60_000;

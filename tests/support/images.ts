@@ -170,10 +170,19 @@ export async function manyScans(image: Sharp, scans: number): Promise<Bytes> {
   return joined(file.subarray(0, -2), ...Array.from({ length: scans }, () => scan), file.subarray(-2));
 }
 
-/** Most memory that the process has held so far (Linux). Another process looks: a test that could read `/proc` would need all
- * permissions. */
+/** Most memory that the process has held so far (Linux). */
 export async function peakBytes(pid: number): Promise<number> {
-  const look = `console.log(Deno.readTextFileSync("/proc/${pid}/status"))`;
+  return Number(/VmHWM:\s+(\d+) kB/.exec(await lookAt(pid, "status"))?.[1]) * 1024;
+}
+
+/** What the process was started with (Linux). */
+export async function environmentOf(pid: number): Promise<string[]> {
+  return (await lookAt(pid, "environ")).split("\0").map((line) => line.split("=")[0] ?? "").filter(Boolean);
+}
+
+// Another process looks: a test that could read `/proc` would need all permissions.
+async function lookAt(pid: number, name: string): Promise<string> {
+  const look = `console.log(Deno.readTextFileSync("/proc/${pid}/${name}").trim())`;
   const { stdout } = await new Deno.Command(Deno.execPath(), { args: ["eval", look] }).output();
-  return Number(/VmHWM:\s+(\d+) kB/.exec(new TextDecoder().decode(stdout))?.[1]) * 1024;
+  return new TextDecoder().decode(stdout).trim();
 }
