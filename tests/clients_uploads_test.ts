@@ -1,0 +1,2 @@
+import UploadHttpLink from "apollo-upload-client/UploadHttpLink.mjs";
+console.log(UploadHttpLink);
