@@ -26,32 +26,30 @@ export interface TimedUpload {
   readonly answeredAtMs: number;
 }
 
-/** Uploads one photo over a connection of its own. */
-export async function uploadPhoto(
-  { url }: Api,
-  as: Person,
-  { room, photo }: { readonly room: TestRoom; readonly photo: Uint8Array },
-): Promise<TimedUpload> {
-  const { hostname, port, pathname } = new URL(url);
-  const body = formOf(
-    {
-      name: "operations",
-      content: JSON.stringify({ query: UPLOAD, variables: { input: { roomId: room.id, files: [null] } } }),
-    },
+/** What uploads the photo to the room, for whoever sends it. */
+export function photoForm(room: TestRoom, photo: Uint8Array): Uint8Array {
+  const operations = { query: UPLOAD, variables: { input: { roomId: room.id, files: [null] } } };
+  return formOf(
+    { name: "operations", content: JSON.stringify(operations) },
     { name: "map", content: JSON.stringify({ 0: ["variables.input.files.0"] }) },
     { name: "0", filename: "photo.jpg", content: photo },
   );
+}
+
+/** Uploads one photo over a connection of its own. */
+export async function uploadPhoto({ url }: Api, as: Person, form: Uint8Array): Promise<TimedUpload> {
+  const { hostname, port, pathname } = new URL(url);
   const head = [
     `POST ${pathname} HTTP/1.1`,
     `Host: ${hostname}`,
     `Authorization: Bearer ${as.token}`,
     `Content-Type: ${FORM_TYPE}`,
-    `Content-Length: ${body.length}`,
+    `Content-Length: ${form.length}`,
     "Connection: close",
   ];
   using connection = await Deno.connect({ hostname, port: Number(port) });
   await write(connection, new TextEncoder().encode(`${head.join("\r\n")}\r\n\r\n`));
-  await write(connection, body);
+  await write(connection, form);
   const sentAtMs = performance.now();
   const text = await new Response(connection.readable).text();
   const answeredAtMs = performance.now();
