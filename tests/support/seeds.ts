@@ -1,7 +1,9 @@
 /** A room with a past: enough of everything for every screen of a chat client to have something to show. */
+import { encodeId } from "../../src/lib/ids.ts";
 import { makeAdmin } from "./admins.ts";
 import type { Any, Person, TestApp, TestRoom } from "./app.ts";
 import { done } from "./mutations.ts";
+import { attachFile, attachImage, giveIcon, givePicture } from "./stored_files.ts";
 import { invite, say } from "./worlds.ts";
 
 export interface SeededChat {
@@ -21,15 +23,20 @@ export async function seedChat(app: TestApp, { messages }: { readonly messages: 
   const people: readonly Person[] = [alice, bob, carol];
   await makeAdmin(app, carol);
   const room = await app.makeRoom(alice, bob, carol);
+  for (const person of people) await givePicture(app, person);
+  await giveIcon(app, alice, room);
   const ids: string[] = [];
   for (let index = 0; index < messages; index++) {
     const quoted = index % 3 === 2 ? { replyToId: ids.at(-2) } : {};
     const content = index % 7 === 6 ? `Message ${index} for @${alice.username}` : `Message ${index}`;
-    ids.push(await say(app, people[index % 3] ?? alice, { roomId: room.id, content, ...quoted }));
+    const author = people[index % 3] ?? alice;
+    const attachmentIds = await attachSome(app, author, { room, index });
+    ids.push(await say(app, author, { roomId: room.id, content, attachmentIds, ...quoted }));
   }
   const [rootId = "", messageId = "", deletedId = ""] = [ids[1], ids[Math.floor(messages / 2)], ids.at(-1)];
   for (const person of people) {
-    await say(app, person, { roomId: room.id, threadRootId: rootId });
+    const attachmentIds = await attachSome(app, person, { room, index: 1 });
+    await say(app, person, { roomId: room.id, threadRootId: rootId, attachmentIds });
     for (const id of ids.slice(0, 5)) await done(app, "addReaction", { messageId: id, emoji: "👍" }, person);
   }
   await done(app, "pinMessage", { messageId }, alice);
@@ -52,4 +59,16 @@ export async function seedChat(app: TestApp, { messages }: { readonly messages: 
   const news = { audience: { everyone: true }, title: "News", content: "All is well" };
   await done(app, "publishAnnouncement", news, carol);
   return { alice, bob, carol, room, messageId, rootId };
+}
+
+/** One picture for every fifth message; for another one two and a text. */
+async function attachSome(
+  app: TestApp,
+  author: Person,
+  { room, index }: { readonly room: TestRoom; readonly index: number },
+): Promise<string[]> {
+  const turn = index % 5;
+  const files = turn === 1 || turn === 3 ? [await attachImage(app, author, { room })] : [];
+  if (turn === 3) files.push(await attachImage(app, author, { room }), await attachFile(app, author, { room }));
+  return files.map(({ id }) => encodeId("attachment", id));
 }

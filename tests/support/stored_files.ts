@@ -54,6 +54,12 @@ export async function givePicture({ app }: TestApp, as: Person): Promise<string>
   return fileId;
 }
 
+/** Stores a picture, and makes it the icon of the room. */
+export async function giveIcon({ app }: TestApp, as: Person, room: Pick<TestRoom, "id">): Promise<void> {
+  const fileId = await storeImage(app, as, { purpose: "PICTURE", status: "READY" });
+  await app.sql`update rooms set icon_id = ${fileId} where id = ${findId("room", room.id)}`;
+}
+
 /** What the image stores in this size. */
 export function renditionBytes(size: ImageSize): Uint8Array<ArrayBuffer> {
   return new TextEncoder().encode(`the image, ${size.toLowerCase()}`);
@@ -61,6 +67,9 @@ export function renditionBytes(size: ImageSize): Uint8Array<ArrayBuffer> {
 
 /** What came of every image. */
 export const IMAGE_AS_IT_CAME = new TextEncoder().encode("the image as it came, with the place where it was taken");
+
+/** Of nothing that anybody looks at. */
+const THUMBHASH = "1QcSHQRnh493V4dIh4eXh1h4kJUI";
 
 async function storeImage(
   app: TestApp["app"],
@@ -78,11 +87,15 @@ async function storeImage(
     const mediaType = size === "ORIGINAL" ? "image/jpeg" : "image/webp";
     return [size, { mediaType, byteSize: bytes.length, sha256: createHash("sha256").update(bytes).digest("hex") }];
   }));
+  const made = status === "READY"
+    ? { width: 40, height: 30, thumbhash: THUMBHASH, renditions: app.sql.json(renditions) }
+    : { width: null, height: null, thumbhash: null, renditions: null };
   await app.sql`
-    insert into files (id, owner_id, purpose, status, byte_size, media_type, sha256, renditions, unused_since)
-    values (
+    insert into files (
+      id, owner_id, purpose, status, byte_size, media_type, sha256, width, height, thumbhash, renditions, unused_since
+    ) values (
       ${fileId}, ${findId("user", as.id)}, ${purpose}, ${status}, ${IMAGE_AS_IT_CAME.length}, 'image/jpeg',
-      ${sha256(IMAGE_AS_IT_CAME)}, ${status === "READY" ? app.sql.json(renditions) : null}, null
+      ${sha256(IMAGE_AS_IT_CAME)}, ${made.width}, ${made.height}, ${made.thumbhash}, ${made.renditions}, null
     )`;
   return fileId;
 }
