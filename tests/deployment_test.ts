@@ -105,7 +105,7 @@ testNginx("a mutation that a node refuses to hear goes to the other", async () =
 });
 
 testNginx("an announced file comes to the node as it is sent, and may be larger than any request", async () => {
-  const byteSize = 32 * 1024 * 1024;
+  const byteSize = 256 * 1024 * 1024;
   let received = 0;
   const count = async ({ body }: Request) => {
     for await (const chunk of body ?? []) received += chunk.length;
