@@ -90,6 +90,7 @@ async function measureCrowd(): Promise<void> {
   const before = { sends: chat.take(), memory: memory.take() };
   await server.takeLongestBlock();
   const [cpuMs, workerCpuMs, startedAtMs] = [await server.cpuMs(), await server.workerCpuMs(), performance.now()];
+  const waitedMs = await server.waitedMs();
   const answered = await uploadAtOnce(api, people, form);
   const uploadedMs = performance.now() - startedAtMs;
   const incoming = { sends: chat.take(), block: await server.takeLongestBlock() };
@@ -105,6 +106,7 @@ async function measureCrowd(): Promise<void> {
   await pause(QUIET_MS);
   print(`${CROWD} photos at once, while ${SENDERS} people send ${SENDERS * 1000 / SEND_EVERY_MS} messages a second:`);
   print(`  uploads are answered after ${round(uploadedMs)} ms, all can be seen after ${round(readyMs)} ms`);
+  print(`  while they came in the server waited ${round(starvedMs)} ms for a processor that others had`);
   print(`  sendMessage before: ${percentiles(before.sends)}`);
   print(`  sendMessage while photos come in: ${percentiles(incoming.sends)}`);
   print(`  sendMessage while they are processed: ${percentiles(working.sends)}`);
