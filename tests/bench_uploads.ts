@@ -94,6 +94,7 @@ async function measureCrowd(): Promise<void> {
   const answered = await uploadAtOnce(api, people, form);
   const uploadedMs = performance.now() - startedAtMs;
   const incoming = { sends: chat.take(), block: await server.takeLongestBlock() };
+  const starvedMs = await server.waitedMs() - waitedMs;
   await Promise.all(
     answered.map((attachmentId, index) =>
       sendWith(clients[index] as Client, { roomId: room.id, attachmentIds: [attachmentId] })
