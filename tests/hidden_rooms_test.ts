@@ -3,7 +3,8 @@ import { strict as assert } from "node:assert";
 import { type Any, startApp } from "./support/app.ts";
 import { done, refusal } from "./support/mutations.ts";
 import { Subscription } from "./support/subscriptions.ts";
-import { createWorld, invite } from "./support/worlds.ts";
+import { reachable, uploadText } from "./support/uploads.ts";
+import { createWorld, invite, say } from "./support/worlds.ts";
 
 const ROOM =
   "room { id kind title topic slug memberCount onlineMemberCount viewerPermissions eventCursor messages { nodes { id } } }";
@@ -79,3 +80,45 @@ Deno.test("a ban takes an open invite back, and tells the banned why", async () 
   assert.deepEqual(seen, { room: null, viewer: { invites: { nodes: [] } } });
   assert.deepEqual(await refusal(app, "acceptInvite", { inviteId }, stranger), ["NOT_FOUND", "inviteId"]);
 });
+
+Deno.test("who was removed finds no file of the room any more, on no way, not even an own one", async () => {
+  await using app = await startApp();
+  const { people: { owner, member }, room } = await createWorld(app);
+  const sent = [await uploadText(app, owner, room), await uploadText(app, member, room)];
+  for (const [index, as] of [owner, member].entries()) {
+    await say(app, as, { roomId: room.id, content: "look", attachmentIds: [sent[index]] });
+  }
+  const ids = [...sent, await uploadText(app, member, room, "not sent")];
+  const variables = { room: room.id, ids, id: sent[1] };
+  const before = await app.run(FILES, variables, member);
+  assert.deepEqual(before.nodes.map(({ id }: Any) => id), ids);
+  assert.deepEqual(before.room.attachments.nodes.length, 2);
+  assert.deepEqual(before.searchMessages.nodes.length, 2);
+  const urls = before.nodes.map(({ url }: Any) => reachable(app, url));
+  const statuses = () => Promise.all(urls.map((url: string) => statusOf(url)));
+  assert.deepEqual(await statuses(), [200, 200, 200]);
+  await done(app, "kickMember", { roomId: room.id, userId: member.id }, owner);
+  assert.deepEqual(await app.run(FILES, variables, member), {
+    node: null,
+    nodes: [null, null, null],
+    room: null,
+    searchMessages: { nodes: [] },
+  });
+  assert.deepEqual(await statuses(), [404, 404, 404]);
+  for (const attachmentId of ids) {
+    assert.deepEqual(await refusal(app, "deleteAttachment", { attachmentId }, member), ["NOT_FOUND", "attachmentId"]);
+  }
+});
+
+const FILES = `query ($room: ID!, $ids: [ID!]!, $id: ID!) {
+  node(id: $id) { id }
+  nodes(ids: $ids) { id ... on Attachment { url } }
+  room(id: $room) { attachments { nodes { id } } }
+  searchMessages(query: "look", filter: { mediaKinds: [OTHER] }) { nodes { id attachments { id } } }
+}`;
+
+async function statusOf(url: string): Promise<number> {
+  const response = await fetch(url);
+  await response.body?.cancel();
+  return response.status;
+}

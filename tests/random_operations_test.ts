@@ -3,10 +3,11 @@
 import { strict as assert } from "node:assert";
 import { findId } from "../src/lib/ids.ts";
 import { type Any, type Person, startApp, type TestApp } from "./support/app.ts";
-import { inTime } from "./support/eventually.ts";
+import { eventually, inTime } from "./support/eventually.ts";
 import { mutate } from "./support/mutations.ts";
 import { seededRandom } from "./support/random.ts";
 import { Subscription } from "./support/subscriptions.ts";
+import { textFile, upload } from "./support/uploads.ts";
 
 const OPERATIONS = 10_000;
 const PEOPLE = 10;
@@ -19,7 +20,7 @@ const EXPECTED = [
 
 const COUNTS = `query { viewer { unreadCount mentionCount rooms(first: 5) { nodes {
   id memberCount viewerUnreadCount viewerMentionCount
-  messages(last: 50) { nodes { id replyCount reactionGroups { emoji count viewerHasReacted } } }
+  messages(last: 50) { nodes { id replyCount attachments { id } reactionGroups { emoji count viewerHasReacted } } }
 } } } }`;
 const VIEWER_EVENTS = `subscription ($after: String) { viewerEvents(after: $after) { cursor events {
   ... on RoomActivityEvent { room { id viewerUnreadCount viewerMentionCount } viewer { unreadCount mentionCount } }
@@ -54,6 +55,10 @@ Deno.test(`after ${OPERATIONS} random operations by ${PEOPLE} people in ${ROOMS}
       assert.deepEqual(summary(viewer), await recount(app, person), person.username);
     }
   });
+  await t.step("what is stored counts once for its owner, and nothing that is deleted", async () => {
+    await eventually("what is deleted is gone", async () => (await countDeleting(app)) === 0);
+    for (const person of people) assert.equal(...await storedBytes(app, person));
+  });
   await t.step("two devices of one person agree", async () => {
     for (const { person, device } of laptops) {
       const { viewer: { unreadCount, mentionCount, rooms: { nodes } } } = await app.run(COUNTS, {}, person);
@@ -74,6 +79,8 @@ interface Walk {
 class Walker {
   /** Messages that the walker may have to do with; everybody learns only of a few. */
   readonly #messages: { id: string; roomId: string }[] = [];
+  /** Of the walker, sent or not. */
+  readonly #files: { id: string; roomId: string }[] = [];
   readonly #marks: Promise<void>[] = [];
 
   constructor(private readonly app: TestApp, private readonly of: Walk) {}
@@ -88,7 +95,8 @@ class Walker {
     const roomId = pick(rooms, random);
     const message = this.#messages.length > 0 ? pick(this.#messages, random) : null;
     const turn = random();
-    if (turn < 0.35 || message === null) {
+    if (random() < 0.04) await this.#handleFile(roomId);
+    else if (turn < 0.35 || message === null) {
       const content = random() < 0.3
         ? `Hello @${pick(people, random).username}`
         : random() < 0.05
@@ -118,11 +126,48 @@ class Walker {
     else await this.#try("kickMember", { roomId, userId: pick(people, random).id });
   }
 
+  /** Uploads a file, sends some, or deletes one, sent or not. */
+  async #handleFile(roomId: string): Promise<void> {
+    const { random, person } = this.of;
+    const file = this.#files.length > 0 ? pick(this.#files, random) : null;
+    const turn = random();
+    if (turn < 0.5 || file === null) {
+      const { attachments, errors } = await upload(
+        this.app,
+        person,
+        { id: roomId },
+        textFile("a.txt", "x".repeat(1 + turn * 50)),
+      );
+      for (const { code } of errors) assert.ok(EXPECTED.includes(code), `an upload was refused with ${code}`);
+      for (const { id } of attachments ?? []) this.#files.push({ id, roomId });
+      if (this.#files.length > 20) this.#files.shift();
+    } else if (turn < 0.8) {
+      const attachmentIds = this.#files.filter((each) => each.roomId === file.roomId).slice(0, 3).map(({ id }) => id);
+      const { message } = await this.#try("sendMessage", { roomId: file.roomId, attachmentIds }, "message { id }");
+      if (message) this.#messages.push({ id: message.id, roomId: file.roomId });
+    } else await this.#try("deleteAttachment", { attachmentId: file.id });
+  }
+
   async #try(name: string, input: object, select = ""): Promise<Any> {
     const payload = await mutate(this.app, name, input, this.of.person, select);
     for (const { code } of payload.errors) assert.ok(EXPECTED.includes(code), `${name} was refused with ${code}`);
     return payload;
   }
+}
+
+async function countDeleting({ app: { sql } }: TestApp): Promise<number> {
+  return (await sql`select from files where status in ('INCOMING', 'DELETING')`).length;
+}
+
+/** Bytes that count for the person, and those of the files. */
+async function storedBytes({ app: { sql } }: TestApp, person: Person): Promise<[number, number]> {
+  const [row] = await sql<Any[]>`
+    select users.stored_bytes, coalesce(sum(files.byte_size), 0)::int as counted
+    from users
+    left join files on files.owner_id = users.id
+    where users.id = ${findId("user", person.id)}
+    group by users.id`;
+  return [row.storedBytes, row.counted];
 }
 
 /** What one person sees, in the form of `recount`. */
@@ -134,12 +179,15 @@ function summary(viewer: Any): Any {
       memberCount: room.memberCount,
       unread: room.viewerUnreadCount,
       mentions: room.viewerMentionCount,
-      messages: Object.fromEntries(room.messages.nodes.map(({ id, replyCount, reactionGroups }: Any) => [id, {
-        replyCount,
-        reactions: Object.fromEntries(
-          reactionGroups.map(({ emoji, count, viewerHasReacted }: Any) => [emoji, [count, viewerHasReacted]]),
-        ),
-      }])),
+      messages: Object.fromEntries(
+        room.messages.nodes.map(({ id, replyCount, attachments, reactionGroups }: Any) => [id, {
+          replyCount,
+          files: attachments.map(({ id }: Any) => id),
+          reactions: Object.fromEntries(
+            reactionGroups.map(({ emoji, count, viewerHasReacted }: Any) => [emoji, [count, viewerHasReacted]]),
+          ),
+        }]),
+      ),
     }])),
   };
 }
@@ -152,6 +200,7 @@ async function recount({ app: { sql } }: TestApp, person: Person): Promise<Any> 
   const messages = await sql<Any[]>`select * from messages order by seq`;
   const mentions = await sql<Any[]>`select * from mentions`;
   const reactions = await sql<Any[]>`select * from reactions`;
+  const attachments = await sql<Any[]>`select * from attachments order by position`;
   const rooms: Any = {};
   for (const own of members.filter((member) => member.userId === userId)) {
     const inRoom = messages.filter(({ roomId }) => roomId === own.roomId);
@@ -172,7 +221,10 @@ async function recount({ app: { sql } }: TestApp, person: Person): Promise<Any> 
           groups[emoji] = [count + 1, isOwn || by === userId];
         }
         const replyCount = inRoom.filter(({ threadRootId }) => threadRootId === id).length;
-        return [encodeId("message", id), { replyCount, reactions: groups }];
+        const files = attachments.filter(({ messageId }) => messageId === id).map(({ id }) =>
+          encodeId("attachment", id)
+        );
+        return [encodeId("message", id), { replyCount, files, reactions: groups }];
       })),
     };
   }

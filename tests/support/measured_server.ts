@@ -29,6 +29,12 @@ export class MeasuredServer implements AsyncDisposable {
     return await cpuMsOf(String(this.#process.pid));
   }
 
+  /** How long the thread of the event loop had something to do, and no processor: other processes had them. */
+  async waitedMs(): Promise<number> {
+    const [, waitedNs] = (await read(`cat /proc/${this.#process.pid}/schedstat`)).split(" ");
+    return Number(waitedNs) / 1e6;
+  }
+
   /** CPU of the image workers that run. */
   async workerCpuMs(): Promise<number> {
     const children = await read(`cat /proc/${this.#process.pid}/task/*/children`);

@@ -37,7 +37,7 @@ export function photoForm(room: TestRoom, photo: Uint8Array): Uint8Array {
 }
 
 /** Uploads one photo over a connection of its own. */
-export async function uploadPhoto({ url }: Api, as: Person, form: Uint8Array): Promise<TimedUpload> {
+export async function uploadPhoto({ url }: Pick<Api, "url">, as: Person, form: Uint8Array): Promise<TimedUpload> {
   const { hostname, port, pathname } = new URL(url);
   const head = [
     `POST ${pathname} HTTP/1.1`,
