@@ -3,6 +3,11 @@ import { strict as assert } from "node:assert";
 import sharp from "sharp";
 import { findId } from "../src/lib/ids.ts";
 import { keepProcessing } from "../src/uploads/image_jobs.ts";
+import { requireMember } from "../src/rooms/members.ts";
+import { updateRoom } from "../src/rooms/settings.ts";
+import { deleteUnused } from "../src/uploads/deletions.ts";
+import { showAvatar } from "../src/uploads/pictures.ts";
+import { givePicture } from "./support/stored_files.ts";
 import { type Any, type Person, startApp, type TestApp, type TestRoom } from "./support/app.ts";
 import { eventually } from "./support/eventually.ts";
 import { makePhonePhoto } from "./support/image_bytes.ts";
@@ -152,6 +157,24 @@ Deno.test("a room has an icon, a conversation of two the picture of the other on
   assert.equal(seenByAlice.room.icon, null);
   await done(app, "updateRoom", { roomId: room.id, icon: null }, alice);
   await eventually("the icon is deleted", async () => (await fetchStatus(app, changed.icon.url)) === 404);
+});
+
+Deno.test("a picture whose client has gone is deleted, and never shown as one that is not there", async () => {
+  await using app = await startApp();
+  const { alice, room } = await meet(app);
+  const userId = findId("user", alice.id) ?? "";
+  const member = await requireMember(app.app, { userId }, findId("room", room.id));
+  for (
+    const show of [
+      (id: string) => showAvatar(app.app, { userId }, id),
+      (id: string) => updateRoom(app.app, member, { iconId: id }),
+    ]
+  ) {
+    const fileId = await givePicture(app, alice);
+    await app.app.sql`update users set avatar_id = null where id = ${userId}`; // which begins to delete it
+    await assert.rejects(async () => void await show(fileId), { code: "UNAVAILABLE" });
+    assert.equal(await deleteUnused(app.app), 1);
+  }
 });
 
 Deno.test("each viewer of a live stream gets links of their own, made in one execution for all", async () => {

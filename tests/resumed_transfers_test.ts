@@ -155,6 +155,21 @@ Deno.test("a transfer into a bucket breaks off and goes on, through parts of any
   await assertArrived(world, announced, bytes);
 });
 
+Deno.test("what was accepted into a bucket is never replaced by what an older request brings", async () => {
+  await using server = await S3Server.start();
+  await using app = await startApp(server.env);
+  const world = await arrange(app);
+  const announced = await announceFile(app, world.bob, { ...world, byteSize: 10 });
+  const { transferId } = await fileOf(app, announced);
+  using older = await SlowPut.begin(announced);
+  await older.send(new Uint8Array(4));
+  await eventually("it has begun", async () => (await fileOf(app, announced)).transferId !== transferId);
+  assert.deepEqual(outcomeOf(await put(announced, TINY)), [201, "READY"]);
+  await older.send(new Uint8Array(6));
+  await inTime("the answer", older.answer());
+  await assertArrived(world, announced, TINY);
+});
+
 Deno.test({
   name: "a transfer that broke off on one node goes on at another",
   ignore: !isClustered,

@@ -17,8 +17,8 @@ export interface Transfer {
   /** `null`: begins with the first byte, in a session of its own; what an older one has made safe stays until it is abandoned. */
   readonly from: Progress | null;
   /** Called with what is safe, never with less than before: when the session begins, whenever more is safe, also when the body
-   * breaks off, and before the file is there. A bucket takes what is small by one request, without any session. Where it
-   * rejects, the transfer ends with that error and what was safe stays. */
+   * breaks off, and before the file is there. Where it rejects, the transfer ends with that error and what was safe stays:
+   * after that, nothing of it takes the place of a file. */
   onSafe(progress: Progress): Promise<void>;
 }
 

@@ -1,5 +1,5 @@
-/** Files in a bucket of an S3-compatible storage. Small ones come by one request; larger ones by a multipart upload, of which
- * every piece is safe once it is there (https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html). Pieces that a
+/** Files in a bucket of an S3-compatible storage. Small ones come by one request; larger ones and transfers by a multipart upload,
+ * of which every piece is safe once it is there (https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html). Pieces that a
  * process leaves that was killed in between, without a transfer, are for a rule of the bucket to clear
  * (AbortIncompleteMultipartUpload). */
 import type { S3Config } from "../config.ts";
@@ -83,7 +83,8 @@ class S3Files implements Files {
       if (upload) await transfer?.onSafe(progressOf(upload));
       for (let isLast = false; !isLast;) {
         isLast = await pieces.next();
-        if (isLast && upload === null) return await this.#put(key, pieces);
+        // Not of a transfer, however small: nothing would end a request that another one has taken over from.
+        if (isLast && upload === null && !transfer) return await this.#put(key, pieces);
         if (upload === null) {
           upload = await this.#begin(key);
           await transfer?.onSafe(progressOf(upload));

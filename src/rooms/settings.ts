@@ -7,6 +7,7 @@ import { parseKind } from "./create.ts";
 import { publishRoomEvent, type RoomEvent, takeSeq } from "./events.ts";
 import { lockPermitted, type Member, type NotificationLevel, requireMember } from "./members.ts";
 import { requirePermission, type RoomKind } from "./permissions.ts";
+import { lockPicture, pictureGone } from "./icons.ts";
 import { parseName, parseSlug, parseTopic, slugTaken } from "./slugs.ts";
 
 /** Seconds between two messages of one member at most: six hours. */
@@ -24,20 +25,23 @@ export interface RoomChange {
 }
 
 /** Changes the room and returns its id; what is as it was already is no event. Throws FORBIDDEN, EMPTY, TOO_LONG,
- * INVALID_INPUT, SLUG_TAKEN. */
+ * INVALID_INPUT, SLUG_TAKEN, UNAVAILABLE. */
 export async function updateRoom(app: App, member: Member, input: RoomChange): Promise<string> {
   requirePermission(member, "MANAGE_ROOM", "roomId");
   const change = parseChange(input);
   const columns = Object.keys(change) as (keyof typeof change)[];
   if (columns.length === 0) return member.roomId;
   const { sql } = app;
+  const { iconId = null } = change;
+  const provided = iconId === null ? sql`true` : sql`exists (select from picture)`;
   const isChanged = columns
     .map((column) => sql`${sql(column)} is distinct from ${change[column] ?? null}`)
     .reduce((all, each) => sql`${all} or ${each}`);
   try {
     const [event] = await retryDeadlock(() =>
       sql<RoomEvent[]>`
-      with actor as (${lockPermitted(app, member, { permission: "MANAGE_ROOM" })}
+      with picture as (${lockPicture(app, iconId)}
+      ), actor as (${lockPermitted(app, member, { permission: "MANAGE_ROOM", provided })}
       ), room as (
         update rooms
         set ${takeSeq(app)}, ${sql(change, columns)}
@@ -48,8 +52,8 @@ export async function updateRoom(app: App, member: Member, input: RoomChange): P
       ), icon as (
         update files
         set unused_since = null
-        from room
-        where files.id = ${change.iconId ?? null}
+        from room, picture
+        where files.id = picture.id
       )
       insert into room_events (room_id, seq, kind, actor_id, subject_id)
       select id, last_seq, 'ROOM_UPDATED', ${member.userId}::uuid, id from room
@@ -57,6 +61,7 @@ export async function updateRoom(app: App, member: Member, input: RoomChange): P
     );
     if (event) publishRoomEvent(app, event);
     else requirePermission(await requireMember(app, member, member.roomId), "MANAGE_ROOM", "roomId");
+    if (!event && iconId !== null) throw pictureGone();
     return member.roomId;
   } catch (error) {
     throw isViolationOf(error, "rooms_slug_key") ? slugTaken(error) : error;

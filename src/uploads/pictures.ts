@@ -5,6 +5,7 @@ import { AppError } from "../errors.ts";
 import { within } from "../platform/timers.ts";
 import type { Member } from "../rooms/members.ts";
 import { requirePermission } from "../rooms/permissions.ts";
+import { lockPicture, pictureGone } from "../rooms/icons.ts";
 import { type RoomChange, updateRoom } from "../rooms/settings.ts";
 import { deleteReleased, discardFiles } from "./deletions.ts";
 import type { FileStatus, StoredFile } from "./files.ts";
@@ -33,20 +34,31 @@ export async function listPictures(app: App, ids: readonly string[]): Promise<Pi
  * FILE_TOO_LARGE, EMPTY, INVALID_INPUT, UNSUPPORTED_MEDIA_TYPE, QUOTA_EXCEEDED, UNAVAILABLE. */
 export async function updateAvatar(app: App, viewer: Viewer, file: IncomingFile | null): Promise<string> {
   const fileId = file && await makePicture(app, viewer, { file, path: "file" });
-  await app.sql`
-    with owner as (
-      update users
-      set avatar_id = ${fileId}
-      where id = ${viewer.userId}
-        and deleted_at is null
-      returning id
-    )
-    update files
-    set unused_since = null
-    from owner
-    where files.id = ${fileId}`;
+  await showAvatar(app, viewer, fileId);
   deleteReleased(app);
   return viewer.userId;
+}
+
+/** Shows a picture that is ready. Throws UNAVAILABLE where it is being deleted, because its client has gone. */
+export async function showAvatar(app: App, { userId }: Pick<Viewer, "userId">, fileId: string | null): Promise<void> {
+  const { sql } = app;
+  const [owner] = await sql`
+    with picture as (${lockPicture(app, fileId)}
+    ), owner as (
+      update users
+      set avatar_id = ${fileId}
+      where id = ${userId}
+        and deleted_at is null
+        and (${fileId === null} or exists (select from picture))
+      returning id
+    ), used as (
+      update files
+      set unused_since = null
+      from owner, picture
+      where files.id = picture.id
+    )
+    select from owner`;
+  if (owner === undefined) throw pictureGone();
 }
 
 export interface RoomChangeWithIcon extends Omit<RoomChange, "iconId"> {
