@@ -3,7 +3,7 @@
 import type { App } from "../app.ts";
 import { AppError, ERRORS } from "../errors.ts";
 import type { Fragment } from "../platform/sql.ts";
-import { repeat } from "../platform/timers.ts";
+import { oneAtATime, repeat } from "../platform/timers.ts";
 import { requireMember } from "../rooms/members.ts";
 import { listScheduledAttachments } from "../uploads/attachments.ts";
 import type { Claim } from "./drafts.ts";
@@ -21,16 +21,9 @@ const PASSING: readonly string[] = ["RATE_LIMITED", "SLOW_MODE"];
 
 /** Sends what is due as long as the app runs. */
 export function keepSchedule(app: App): AsyncDisposable {
-  let isBusy = false;
-  const poll = async () => {
-    if (isBusy) return;
-    isBusy = true;
-    try {
-      while (await sendDue(app) === CLAIMED_MAX);
-    } finally {
-      isBusy = false;
-    }
-  };
+  const poll = oneAtATime(async () => {
+    while (await sendDue(app) === CLAIMED_MAX);
+  });
   return repeat(POLL_MS, () => app.background(poll()));
 }
 

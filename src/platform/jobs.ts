@@ -4,7 +4,7 @@ import type { Bus } from "./bus.ts";
 import { type JobStore, openJobStore } from "./job_store.ts";
 import type { Log } from "./log.ts";
 import { type DatabaseAddress, isAway, type Sql } from "./sql.ts";
-import { repeat, within } from "./timers.ts";
+import { oneAtATime, repeat, within } from "./timers.ts";
 
 /** A job that fails is tried again twice, a little later each time. */
 const RETRIES = { retryLimit: 2, retryDelay: 1, retryBackoff: true, retryDelayMax: 30 } as const;
@@ -142,13 +142,8 @@ export class Jobs implements AsyncDisposable {
       stack.defer(await this.parts.bus.subscribe(wakeTopic(queue), wake));
     }
     const store = await this.#open();
-    let [isSupervising, isOver] = [false, false];
-    stack.defer(() => void (isOver = true));
-    stack.use(repeat(SUPERVISE_MS, () => {
-      if (isSupervising || isOver) return;
-      isSupervising = true;
-      store.supervise().catch((error) => this.#report(error)).finally(() => isSupervising = false);
-    }));
+    const supervise = oneAtATime(() => store.supervise().catch((error) => this.#report(error)));
+    stack.use(repeat(SUPERVISE_MS, () => void supervise()));
     return stack.move();
   }
 

@@ -1,7 +1,7 @@
 /** Deleting stored files, and finding those that a crash or a client has left behind. First the bytes, then the row: what is
  * interrupted is found again. */
 import type { App } from "../app.ts";
-import { repeat } from "../platform/timers.ts";
+import { oneAtATime, repeat } from "../platform/timers.ts";
 import { type ImageSize, renditionKey, type StoredFile, uploadKey } from "./files.ts";
 
 const SWEEP_MS = 60_000;
@@ -16,18 +16,11 @@ const SIZES: readonly ImageSize[] = ["SMALL", "MEDIUM", "LARGE", "ORIGINAL"];
 
 /** Deletes what nobody needs any more as long as the app runs, beginning now. */
 export function sweepUploads(app: App): AsyncDisposable {
-  let isBusy = false;
-  const sweep = async () => {
-    if (isBusy) return;
-    isBusy = true;
-    try {
-      await deleteUnsent(app);
-      await deleteUnused(app);
-      await deleteProcessed(app);
-    } finally {
-      isBusy = false;
-    }
-  };
+  const sweep = oneAtATime(async () => {
+    await deleteUnsent(app);
+    await deleteUnused(app);
+    await deleteProcessed(app);
+  });
   app.background(sweep());
   return repeat(SWEEP_MS, () => app.background(sweep()));
 }

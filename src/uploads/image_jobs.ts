@@ -3,7 +3,7 @@
 import type { App } from "../app.ts";
 import { AppError } from "../errors.ts";
 import { isAway, retryDeadlock } from "../platform/sql.ts";
-import { repeat } from "../platform/timers.ts";
+import { oneAtATime, repeat } from "../platform/timers.ts";
 import { publishRoomEvent, type RoomEvent, takeSeq } from "../rooms/events.ts";
 import { deleteUpload } from "./deletions.ts";
 import { type FilePurpose, renditionKey, type Renditions, uploadKey } from "./files.ts";
@@ -60,19 +60,9 @@ export function keepProcessing(app: App): Processing {
     concurrency: size,
     onExhausted: ({ fileId }) => failImage(app, fileId, "every try has failed"),
   });
-  let isSweeping = false;
-  const sweep = async () => {
-    if (isSweeping) return;
-    isSweeping = true;
-    try {
-      await requeueLost(app);
-    } finally {
-      isSweeping = false;
-    }
-  };
-  const start = () => app.background(sweep());
-  start();
-  const timer = repeat(SWEEP_MS, start);
+  const sweep = oneAtATime(() => requeueLost(app));
+  app.background(sweep());
+  const timer = repeat(SWEEP_MS, () => app.background(sweep()));
   return {
     pool,
     async [Symbol.asyncDispose]() {
