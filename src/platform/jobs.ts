@@ -53,12 +53,7 @@ export class Jobs implements AsyncDisposable {
   async send(queue: string, key: string, data: object): Promise<void> {
     const store = await this.#openQueue(queue);
     await store.send(queue, data, { singletonKey: key });
-    this.wake(queue);
-  }
-
-  /** Has the workers of the queue look for jobs at once, here and on the other nodes. */
-  wake(queue: string): void {
-    this.parts.bus.publish(wakeTopic(queue), {});
+    this.parts.bus.publish(wakeTopic(queue), {}); // workers look at once, here and on the other nodes
   }
 
   /** Works on the queue until it is disposed, which waits a while for what is being worked on. While the database is away it
@@ -100,10 +95,6 @@ export class Jobs implements AsyncDisposable {
         and state < 'completed'
         and singleton_key is not null`;
     return new Set(rows.map(({ key }) => key));
-  }
-
-  async has(queue: string, key: string): Promise<boolean> {
-    return (await this.listKeys(queue)).has(key);
   }
 
   /** Workers have to be disposed before. */
