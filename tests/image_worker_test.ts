@@ -3,6 +3,7 @@ import { strict as assert } from "node:assert";
 import { createHash } from "node:crypto";
 import sharp from "sharp";
 import { thumbHashToRGBA } from "thumbhash";
+import { IMAGE_SIZES, type ImageSize } from "../src/uploads/files.ts";
 import { ImagePool, ImageRefused } from "../src/uploads/image_pool.ts";
 import { FITS, type ImageType } from "../src/uploads/image_protocol.ts";
 import {
@@ -30,7 +31,6 @@ import {
   YELLOW,
 } from "./support/images.ts";
 
-const ALL_SIZES = ["ORIGINAL", "LARGE", "MEDIUM", "SMALL"] as const;
 const PHOTO_TYPES = { jpeg: "image/jpeg", png: "image/png", webp: "image/webp", gif: "image/gif" } as const;
 
 Deno.test("a photo is upright in every size, however the camera was held", async () => {
@@ -86,7 +86,7 @@ Deno.test("what was transparent stays transparent in every size", async () => {
   for (const format of ["png", "webp", "gif"] as const) {
     const file = await asBytes(half.clone().toFormat(format));
     const image = await processImage(pool, file, { mediaType: PHOTO_TYPES[format] });
-    for (const size of ALL_SIZES) {
+    for (const size of IMAGE_SIZES) {
       assert.ok(isNear(await pixelAt(fileOf(image, size), 0.2, 0.2), [...RED, 255]), `${format} ${size}`);
       const [, , , opacity = 255] = await pixelAt(fileOf(image, size), 0.8, 0.8);
       assert.ok(opacity < 16, `${format} ${size}`);
@@ -107,7 +107,7 @@ Deno.test("colours are those that a calibrated screen shows: CMYK, wide gamut, g
   assert.equal((await sharp(files.deep).metadata()).depth, "ushort");
   for (const [name, file] of Object.entries(files)) {
     const image = await processImage(pool, file, { mediaType: /cmyk|p3/.test(name) ? "image/jpeg" : "image/png" });
-    for (const size of ALL_SIZES) {
+    for (const size of IMAGE_SIZES) {
       const made = fileOf(image, size);
       const { space, depth, icc } = await sharp(made).metadata();
       assert.deepEqual([depth, icc], ["uchar", undefined], `${name} ${size}`);
@@ -134,7 +134,7 @@ Deno.test("nothing is left of what a file says beside its pixels: place, camera,
     const { xmp: told, icc: profile } = await sharp(file).metadata();
     assert.ok(contains(file, "SecretCamera") && told && profile, "the fixture holds it");
     const made = await processImage(pool, file, { mediaType: PHOTO_TYPES[format] });
-    for (const size of ALL_SIZES) {
+    for (const size of IMAGE_SIZES) {
       const { exif, xmp, icc, iptc, comments } = await sharp(fileOf(made, size)).metadata();
       assert.deepEqual([exif, xmp, icc, iptc, comments], Array(5).fill(undefined), `${format} ${size}`);
       for (const word of ["Secret", "script", "php", "Exif", "ICC_PROFILE", "xmpmeta"]) {
@@ -261,7 +261,7 @@ Deno.test("the process of the decoders is told nothing that the server knows", a
   }
 });
 
-function fileOf({ files }: Result, size: typeof ALL_SIZES[number]): Bytes {
+function fileOf({ files }: Result, size: ImageSize): Bytes {
   return files.get(size) ?? assert.fail(`There is no ${size}`);
 }
 

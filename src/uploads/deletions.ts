@@ -2,7 +2,7 @@
  * interrupted is found again. */
 import type { App } from "../app.ts";
 import { oneAtATime, repeat } from "../platform/timers.ts";
-import { type ImageSize, renditionKey, type StoredFile, uploadKey } from "./files.ts";
+import { IMAGE_SIZES, renditionKey, type StoredFile, uploadKey } from "./files.ts";
 
 const SWEEP_MS = 60_000;
 /** Files of one statement. */
@@ -11,8 +11,6 @@ const FILES_MAX = 100;
 const UNUSED_MINUTES_MAX = 60;
 /** How long an announced file may come in, and one that is there wait for its message. */
 export const UNSENT_HOURS_MAX = 24;
-
-const SIZES: readonly ImageSize[] = ["SMALL", "MEDIUM", "LARGE", "ORIGINAL"];
 
 /** Deletes what nobody needs any more as long as the app runs, beginning now. */
 export function sweepUploads(app: App): AsyncDisposable {
@@ -94,19 +92,19 @@ export async function deleteUpload(app: App, fileId: string): Promise<void> {
     where id = ${fileId}`;
 }
 
-/** Deletes all that is stored of a file. */
-export async function deleteBytes(app: App, { id, progress }: Pick<StoredFile, "id" | "progress">): Promise<void> {
-  if (progress !== null) await app.files.abandon(uploadKey(id), progress);
-  await app.files.delete(uploadKey(id));
-  for (const size of SIZES) await app.files.delete(renditionKey(id, size));
+/** Deletes what was made of an image. */
+export async function deleteRenditions(app: App, fileId: string): Promise<void> {
+  for (const size of IMAGE_SIZES) await app.files.delete(renditionKey(fileId, size));
 }
 
-async function deleteFile(app: App, file: Pick<StoredFile, "id" | "progress">): Promise<void> {
-  await deleteBytes(app, file);
+async function deleteFile(app: App, { id, progress }: Pick<StoredFile, "id" | "progress">): Promise<void> {
+  if (progress !== null) await app.files.abandon(uploadKey(id), progress);
+  await app.files.delete(uploadKey(id));
+  await deleteRenditions(app, id);
   await app.sql`
     with deleted as (
       delete from files
-      where id = ${file.id}
+      where id = ${id}
         and status = 'DELETING'
       returning owner_id, byte_size
     )

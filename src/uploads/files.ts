@@ -3,7 +3,8 @@
 import type { Progress } from "../platform/files.ts";
 
 /** Sizes of what is stored of an image. */
-export type ImageSize = "SMALL" | "MEDIUM" | "LARGE" | "ORIGINAL";
+export const IMAGE_SIZES = ["SMALL", "MEDIUM", "LARGE", "ORIGINAL"] as const;
+export type ImageSize = typeof IMAGE_SIZES[number];
 
 export type MediaKind = "IMAGE" | "VIDEO" | "AUDIO" | "OTHER";
 

@@ -1,7 +1,14 @@
 /** Files that are stored already, past uploading and processing: rows by SQL, bytes in the storage of the app. */
 import { createHash } from "node:crypto";
 import { findId, newId } from "../../src/lib/ids.ts";
-import { type FilePurpose, type FileStatus, type ImageSize, renditionKey, uploadKey } from "../../src/uploads/files.ts";
+import {
+  type FilePurpose,
+  type FileStatus,
+  IMAGE_SIZES,
+  type ImageSize,
+  renditionKey,
+  uploadKey,
+} from "../../src/uploads/files.ts";
 import { attachmentUrl } from "../../src/uploads/links.ts";
 import type { Person, TestApp, TestRoom } from "./app.ts";
 
@@ -20,8 +27,6 @@ interface Stored {
   readonly mediaType?: string;
   readonly status?: FileStatus;
 }
-
-export const IMAGE_SIZES: readonly ImageSize[] = ["SMALL", "MEDIUM", "LARGE", "ORIGINAL"];
 
 /** Ten different bytes. */
 export const TEN_BYTES = new TextEncoder().encode("0123456789");

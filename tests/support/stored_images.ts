@@ -1,7 +1,7 @@
 /** Images as an upload leaves them: stored, in the tables, and waiting for their job. */
 import { createHash } from "node:crypto";
 import { findId, newId } from "../../src/lib/ids.ts";
-import { renditionKey, type StoredFile, uploadKey } from "../../src/uploads/files.ts";
+import { IMAGE_SIZES, renditionKey, type StoredFile, uploadKey } from "../../src/uploads/files.ts";
 import type { ImageType } from "../../src/uploads/image_protocol.ts";
 import { type Person, startApp, type TestApp, type TestRoom } from "./app.ts";
 import type { Bytes } from "./images.ts";
@@ -65,7 +65,7 @@ export async function countEvents(app: TestApp, { attachmentId }: StoredImage): 
 export async function listStored(app: TestApp, fileId: string): Promise<string[]> {
   const keys = [
     uploadKey(fileId),
-    ...(["ORIGINAL", "LARGE", "MEDIUM", "SMALL"] as const).map((size) => renditionKey(fileId, size)),
+    ...IMAGE_SIZES.map((size) => renditionKey(fileId, size)),
   ];
   const found: string[] = [];
   for (const key of keys) {
