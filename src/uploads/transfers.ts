@@ -2,7 +2,7 @@
  * on whatever node. Of two at once the later one goes on. */
 import type { App } from "../app.ts";
 import { AppError } from "../errors.ts";
-import type { Span } from "../lib/byte_ranges.ts";
+import type { ByteRange } from "../lib/byte_ranges.ts";
 import type { Progress } from "../platform/files.ts";
 import { type Member, requireMember } from "../rooms/members.ts";
 import { requirePermission } from "../rooms/permissions.ts";
@@ -17,7 +17,7 @@ import { inspectStored, isRefusal } from "./receiving.ts";
 export interface Sending {
   readonly body: ReadableStream<Uint8Array> | null;
   /** `null`: the whole file, from the beginning. */
-  readonly part: { readonly span: Span | null; readonly byteSize: number } | null;
+  readonly part: { readonly range: ByteRange | null; readonly byteSize: number } | null;
   /** `null`: not said. */
   readonly contentLength: number | null;
 }
@@ -123,10 +123,10 @@ function acceptedOf({ status }: TransferRow): AcceptedStatus | null {
 
 /** Where the request begins, if what it says of itself fits the file. Throws FILE_TOO_LARGE, INVALID_INPUT. */
 function requireFit({ byteSize }: TransferRow, { part, contentLength }: Sending): number {
-  const { span, byteSize: told } = part ?? { span: { start: 0, end: byteSize }, byteSize };
+  const { range, byteSize: told } = part ?? { range: { start: 0, end: byteSize }, byteSize };
   if (told > byteSize) throw tooLarge(byteSize);
   if (told < byteSize) throw unfit(`it was announced with ${byteSize} bytes, not ${told}`);
-  const { start, end } = span ?? { start: byteSize, end: byteSize };
+  const { start, end } = range ?? { start: byteSize, end: byteSize };
   if (end !== byteSize) throw unfit("`Content-Range` does not reach to the end");
   if (contentLength === null || contentLength === end - start) return start;
   if (part === null && contentLength > byteSize) throw tooLarge(byteSize);
