@@ -97,7 +97,7 @@ export async function put(
   return { status: response.status, offset: offset === null ? null : Number(offset), body: await response.json() };
 }
 
-export function rangeFrom(from: number, byteSize: number): string {
+function rangeFrom(from: number, byteSize: number): string {
   return from === byteSize ? `bytes */${byteSize}` : `bytes ${from}-${byteSize - 1}/${byteSize}`;
 }
 
