@@ -46,6 +46,11 @@ export interface StoredFile {
   readonly createdAt: Date;
 }
 
+/** What becomes of a file that was accepted: an image is made anew before anybody sees it. */
+export function statusOf(mediaKind: MediaKind): "PROCESSING" | "READY" {
+  return mediaKind === "IMAGE" ? "PROCESSING" : "READY";
+}
+
 /** Where the bytes are as they came. */
 export function uploadKey(fileId: string): string {
   return `${fileId}/upload`;

@@ -46,6 +46,12 @@ export async function inspectStored(app: App, fileId: string, filename: string):
   return await inspectFile(stored, filename);
 }
 
+/** `limit`: bytes. */
+export function fileTooLarge(limit: number, path?: readonly string[]): AppError {
+  const details = { limit, ...path && { path } };
+  return new AppError("FILE_TOO_LARGE", `Cannot take the file: it has more than ${limit} bytes`, details);
+}
+
 /** Whether it is the file that is not acceptable. */
 export function isRefusal(error: unknown): error is AppError {
   return error instanceof AppError && ERRORS[error.code].type !== null;

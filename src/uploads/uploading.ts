@@ -9,11 +9,11 @@ import { lockPermitted, type Member, requireMember } from "../rooms/members.ts";
 import { requirePermission } from "../rooms/permissions.ts";
 import type { Fragment } from "../platform/sql.ts";
 import { UNSENT_HOURS_MAX } from "./deletions.ts";
-import { statusOf } from "./acceptance.ts";
+import { statusOf } from "./files.ts";
 import type { Inspection } from "./inspection.ts";
 import { queueImage } from "./image_jobs.ts";
 import { uploadUrl } from "./links.ts";
-import { type IncomingFile, isRefusal } from "./receiving.ts";
+import { fileTooLarge, type IncomingFile, isRefusal } from "./receiving.ts";
 
 export interface Uploaded {
   /** Ids of those that were taken, in order. */
@@ -62,9 +62,9 @@ export async function createUpload(
   if (byteSize <= 0) {
     throw new AppError("INVALID_INPUT", "Cannot upload the file: it takes at least one byte", { path: ["byteSize"] });
   }
-  if (byteSize > app.config.maxUploadBytes) throw fileTooLarge(app, ["byteSize"]);
+  const { sql, config } = app;
+  if (byteSize > config.maxUploadBytes) throw fileTooLarge(config.maxUploadBytes, ["byteSize"]);
   await app.limits.take("upload", member.userId);
-  const { sql } = app;
   const fileId = crypto.randomUUID();
   const file = sql`
     insert into files (id, owner_id, purpose, byte_size, unused_since)
@@ -74,14 +74,6 @@ export async function createUpload(
   const attachmentId = await insertAttachment(app, member, { file, byteSize, filename, mediaKind: "OTHER" });
   const expiresAt = new Date(Date.now() + UNSENT_HOURS_MAX * 3_600_000);
   return { attachmentId, expiresAt, url: uploadUrl(app, member.userId, attachmentId, expiresAt) };
-}
-
-export function fileTooLarge({ config }: App, path?: readonly string[]): AppError {
-  const limit = config.maxUploadBytes;
-  return new AppError("FILE_TOO_LARGE", `Cannot upload the file: it has more than ${limit} bytes`, {
-    limit,
-    ...path && { path },
-  });
 }
 
 function requireCount(count: number): void {
