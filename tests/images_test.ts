@@ -1,14 +1,21 @@
 /** Promises of images: shown live as soon as they are made, upright and without what the camera noted, to those who may see them. */
 import { strict as assert } from "node:assert";
 import sharp from "sharp";
-import { findId } from "../src/lib/ids.ts";
 import { keepProcessing } from "../src/uploads/image_jobs.ts";
 import { type Any, type Person, startApp, type TestApp, type TestRoom } from "./support/app.ts";
 import { eventually } from "./support/eventually.ts";
 import { makePhonePhoto } from "./support/image_bytes.ts";
 import { done } from "./support/mutations.ts";
 import { Subscription } from "./support/subscriptions.ts";
-import { postFiles, reachable, storedFiles, type TestFile, textFile, uploaded } from "./support/uploads.ts";
+import {
+  postFiles,
+  reachable,
+  storedBytes,
+  storedFiles,
+  type TestFile,
+  textFile,
+  uploaded,
+} from "./support/uploads.ts";
 
 const ATTACHMENT = `id status byteSize mediaType url image {
   width height thumbhash small: url(size: SMALL) medium: url(size: MEDIUM) large: url(size: LARGE) original: url
@@ -54,7 +61,7 @@ Deno.test("a picture is announced at once, and told of again when it can be seen
   // What the camera noted is nowhere any more.
   await eventually(
     "the file as it came is deleted",
-    async () => !(await stored(app)).some((path) => path.endsWith("upload")),
+    async () => !(await storedFiles(app)).some((path) => path.endsWith("upload")),
   );
 });
 
@@ -125,7 +132,7 @@ Deno.test("an avatar is there when the mutation answers, square, and everybody's
   assert.equal((await avatar()).url, second.user.avatar.url, "a refused one leaves the old one");
   await done(app, "updateAvatar", { file: null }, alice);
   assert.equal(await avatar(), null);
-  await eventually("nothing is stored", async () => (await stored(app)).length === 0);
+  await eventually("nothing is stored", async () => (await storedFiles(app)).length === 0);
   await eventually("nothing counts for the quota", async () => await storedBytes(app, alice) === 0);
 });
 
@@ -225,13 +232,4 @@ async function fetchStatus(app: TestApp, url: string): Promise<number> {
   const response = await fetch(reachable(app, url));
   await response.body?.cancel();
   return response.status;
-}
-
-async function stored({ app }: TestApp): Promise<string[]> {
-  return await storedFiles(`${app.config.dataDir}/files`);
-}
-
-async function storedBytes({ app }: TestApp, { id }: Person): Promise<number> {
-  const [user] = await app.sql<Any[]>`select stored_bytes from users where id = ${findId("user", id)}`;
-  return user.storedBytes;
 }
