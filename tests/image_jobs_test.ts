@@ -6,9 +6,10 @@ import { deleteProcessed } from "../src/uploads/deletions.ts";
 import { fileTopic, keepProcessing, queueImage, requeueLost } from "../src/uploads/image_jobs.ts";
 import { ImagePool, ImageRefused, ImageWorkerLost } from "../src/uploads/image_pool.ts";
 import type { TestApp } from "./support/app.ts";
+import type { Bytes } from "./support/bytes.ts";
 import { isClustered, terminateBackends, TEST_DATABASE_URL } from "./support/databases.ts";
 import { eventually, inTime } from "./support/eventually.ts";
-import { asBytes, type Bytes, photo, processImage, quarters } from "./support/images.ts";
+import { asBytes, photo, processImage, quarters } from "./support/images.ts";
 import { ServerProcess } from "./support/processes.ts";
 import { countEvents, findFile, listStored, startWithRoom, storeImage } from "./support/stored_images.ts";
 

@@ -206,12 +206,12 @@ function last(batches: readonly Any[]): Any[] {
 }
 
 async function photoFile(): Promise<TestFile> {
-  return { name: "photo.jpg", bytes: new Uint8Array(await makePhonePhoto()), type: "image/jpeg" };
+  return { name: "photo.jpg", bytes: await makePhonePhoto(), type: "image/jpeg" };
 }
 
 /** Sound in its structure, with nonsense where the pixels are. */
 async function brokenJpeg(): Promise<Uint8Array<ArrayBuffer>> {
-  const bytes = new Uint8Array(await makePhonePhoto());
+  const bytes = await makePhonePhoto();
   const scan = bytes.findIndex((byte, index) => byte === 0xff && bytes[index + 1] === 0xda) + 14;
   return bytes.map((byte, index) => index < scan || index > bytes.length - 3 ? byte : 0x11);
 }

@@ -5,7 +5,7 @@ import { createHash } from "node:crypto";
 import { LIMITS } from "../src/platform/limits.ts";
 import { startApp, type TestApp } from "./support/app.ts";
 import { inTime } from "./support/eventually.ts";
-import { encode, joinBytes } from "./support/image_bytes.ts";
+import { encode, joinBytes } from "./support/bytes.ts";
 import { BOUNDARY, FORM_TYPE, formOf, FormServer, formWith, type Part, SlowUpload } from "./support/multipart.ts";
 import { seededRandom } from "./support/random.ts";
 

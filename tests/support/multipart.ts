@@ -6,9 +6,9 @@ import { IncomingFile } from "../../src/uploads/receiving.ts";
 import type { App } from "../../src/app.ts";
 import { AppError } from "../../src/errors.ts";
 import type { Any } from "./app.ts";
-import { encode, joinBytes } from "./image_bytes.ts";
+import { encode, joinBytes } from "./bytes.ts";
 
-export const BOUNDARY = "----a boundary 'of' ours".replaceAll(" ", "-").replaceAll("'", "");
+export const BOUNDARY = "----a-boundary-of-ours";
 export const FORM_TYPE = `multipart/form-data; boundary=${BOUNDARY}`;
 
 export interface Part {
@@ -22,9 +22,9 @@ export function formOf(...parts: readonly Part[]): Uint8Array<ArrayBuffer> {
   const texts = parts.map(({ name, filename, content }) => {
     const file = filename === undefined ? "" : `; filename="${filename}"\r\nContent-Type: image/png`;
     const head = `--${BOUNDARY}\r\nContent-Disposition: form-data; name="${name}"${file}\r\n\r\n`;
-    return joinBytes(encode(head), typeof content === "string" ? encode(content) : content, encode("\r\n"));
+    return joinBytes(head, content, "\r\n");
   });
-  return new Uint8Array(joinBytes(...texts, encode(`--${BOUNDARY}--\r\n`)));
+  return joinBytes(...texts, `--${BOUNDARY}--\r\n`);
 }
 
 /** The usual parts: an operation, a map, and files named 0, 1, 2… that belong into `variables.files`. */
@@ -152,7 +152,7 @@ export class SlowUpload implements Disposable {
 
   /** A chunk of a body whose length is not announced. */
   async writeChunk(bytes: Uint8Array): Promise<void> {
-    await this.write(joinBytes(encode(`${bytes.length.toString(16)}\r\n`), bytes, encode("\r\n")));
+    await this.write(joinBytes(`${bytes.length.toString(16)}\r\n`, bytes, "\r\n"));
   }
 
   /** The answer, whether or not the request has come to its end. */

@@ -4,7 +4,7 @@ import { findId, newId } from "../../src/lib/ids.ts";
 import { IMAGE_SIZES, renditionKey, type StoredFile, uploadKey } from "../../src/uploads/files.ts";
 import type { ImageType } from "../../src/uploads/image_protocol.ts";
 import { type Person, startApp, type TestApp, type TestRoom } from "./app.ts";
-import type { Bytes } from "./images.ts";
+import type { Bytes } from "./bytes.ts";
 
 export interface StoredImage {
   readonly fileId: string;
