@@ -1,7 +1,7 @@
 /** Sends what is due. A message is claimed for a moment by one node, then sent and marked as sent by one statement: killed in
  * between, it is claimed again; canceled or changed meanwhile, it is not sent. */
 import type { App } from "../app.ts";
-import { AppError, ERRORS } from "../errors.ts";
+import { AppError, isRefusal } from "../errors.ts";
 import type { Fragment } from "../platform/sql.ts";
 import { oneAtATime, repeat } from "../platform/timers.ts";
 import { requireMember } from "../rooms/members.ts";
@@ -62,7 +62,7 @@ async function sendScheduled(app: App, scheduled: ScheduledMessage): Promise<voi
       await settle(app, scheduled, app.sql`status = 'SENT', sent_message_id = ${message.id}`);
     }
   } catch (error) {
-    if (!(error instanceof AppError) || ERRORS[error.code].type === null) {
+    if (!isRefusal(error)) {
       app.log.warn("Cannot send a scheduled message now, trying again", { id, error });
       return; // once the claim has run out
     }

@@ -1,7 +1,7 @@
 /** The bytes of files that were announced: they come in one request or in several, each going on where the last one was safe,
  * on whatever node. Of two at once the later one goes on. */
 import type { App } from "../app.ts";
-import { AppError } from "../errors.ts";
+import { AppError, isRefusal } from "../errors.ts";
 import type { ByteRange } from "../lib/byte_ranges.ts";
 import type { Progress } from "../platform/files.ts";
 import { type Member, requireMember } from "../rooms/members.ts";
@@ -12,7 +12,7 @@ import { statusOf, uploadKey } from "./files.ts";
 import type { Inspection } from "./inspection.ts";
 import type { UploadLink } from "./links.ts";
 import { meterBody, moreThanAnnounced } from "./metered_body.ts";
-import { inspectStored, isRefusal } from "./receiving.ts";
+import { inspectStored } from "./receiving.ts";
 
 /** What a request says that it sends. */
 export interface Sending {

@@ -1,7 +1,7 @@
 /** Uploading to a room: files that came with the request, or that are announced to come by themselves. Every file counts for
  * the quota of who uploads it. */
 import type { App } from "../app.ts";
-import { AppError } from "../errors.ts";
+import { AppError, isRefusal } from "../errors.ts";
 import { cleanFilename } from "../lib/filenames.ts";
 import { newId } from "../lib/ids.ts";
 import { ATTACHMENTS_PER_MESSAGE_MAX } from "../config.ts";
@@ -13,7 +13,7 @@ import { statusOf } from "./files.ts";
 import type { Inspection } from "./inspection.ts";
 import { queueImage } from "./image_jobs.ts";
 import { uploadUrl } from "./links.ts";
-import { fileTooLarge, type IncomingFile, isRefusal } from "./receiving.ts";
+import { fileTooLarge, type IncomingFile } from "./receiving.ts";
 
 export interface Uploaded {
   /** Ids of those that were taken, in order. */
