@@ -1,17 +1,17 @@
 /** Uploading to a room: files that came with the request, or that are announced to come by themselves. Every file counts for
  * the quota of who uploads it. */
 import type { App } from "../app.ts";
+import { ATTACHMENTS_PER_MESSAGE_MAX } from "../config.ts";
 import { AppError, isRefusal } from "../errors.ts";
 import { cleanFilename } from "../lib/filenames.ts";
 import { newId } from "../lib/ids.ts";
-import { ATTACHMENTS_PER_MESSAGE_MAX } from "../config.ts";
+import type { Fragment } from "../platform/sql.ts";
 import { lockPermitted, type Member, requireMember } from "../rooms/members.ts";
 import { requirePermission } from "../rooms/permissions.ts";
-import type { Fragment } from "../platform/sql.ts";
 import { UNSENT_HOURS_MAX } from "./deletions.ts";
 import { statusOf } from "./files.ts";
-import type { Inspection } from "./inspection.ts";
 import { queueImage } from "./image_jobs.ts";
+import type { Inspection } from "./inspection.ts";
 import { uploadUrl } from "./links.ts";
 import { fileTooLarge, type IncomingFile } from "./receiving.ts";
 
@@ -52,7 +52,7 @@ export interface AnnouncedFile {
 }
 
 /** Announces a file, which counts for the quota from now on. It is an attachment once all of its bytes have come to `url`.
- * Throws FORBIDDEN, INVALID_INPUT, FILE_TOO_LARGE, QUOTA_EXCEEDED, RATE_LIMITED. */
+ * Throws FORBIDDEN, NOT_A_MEMBER, INVALID_INPUT, FILE_TOO_LARGE, QUOTA_EXCEEDED, RATE_LIMITED. */
 export async function createUpload(
   app: App,
   member: Member,

@@ -18,7 +18,7 @@ export function textFile(name: string, text: string): TestFile {
 }
 
 /** The form of a request whose files go to these paths. */
-export function multipart(operations: object, files: Readonly<Record<string, TestFile>>): FormData {
+function multipart(operations: object, files: Readonly<Record<string, TestFile>>): FormData {
   const form = new FormData();
   form.set("operations", JSON.stringify(operations));
   form.set("map", JSON.stringify(Object.fromEntries(Object.keys(files).map((path, index) => [index, [path]]))));
