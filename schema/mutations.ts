@@ -2,7 +2,7 @@
 import type { FieldMap, InputFieldMap, InputFieldRef, InputShapeFromFields, MaybePromise } from "@pothos/core";
 import { clearAllDataLoaders } from "@pothos/plugin-dataloader";
 import type { Context } from "../src/context.ts";
-import { AppError, ERRORS } from "../src/errors.ts";
+import { type AppError, isRefusal } from "../src/errors.ts";
 import { builder, type SchemaTypes } from "./builder.ts";
 import { type Failure, UserError } from "./errors.ts";
 
@@ -74,7 +74,7 @@ async function settle<Result extends { readonly failures?: readonly AppError[] }
     const { failures = [], ...result } = await act();
     return { ...result, errors: failures.map(asData) } as unknown as Payload<Result>;
   } catch (error) {
-    if (!(error instanceof AppError) || ERRORS[error.code].type === null) throw error;
+    if (!isRefusal(error)) throw error;
     return { errors: [asData(error)] } as unknown as Payload<Result>;
   }
 }

@@ -107,3 +107,8 @@ export class AppError extends Error {
     super(message, details.cause === undefined ? undefined : { cause: details.cause });
   }
 }
+
+/** Whether what was asked for is not acceptable, so that it stands in a payload; else the whole request has failed. */
+export function isRefusal(error: unknown): error is AppError {
+  return error instanceof AppError && ERRORS[error.code].type !== null;
+}

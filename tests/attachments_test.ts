@@ -7,7 +7,15 @@ import { eventually } from "./support/eventually.ts";
 import { RoomFollower } from "./support/follow.ts";
 import { done, mutate, refusal } from "./support/mutations.ts";
 import { logSince } from "./support/rooms.ts";
-import { shareFile, storedFiles, textFile, uploaded, uploadText } from "./support/uploads.ts";
+import {
+  shareFile,
+  storedBytes,
+  storedFiles,
+  textFile,
+  untilNothingStored,
+  uploaded,
+  uploadText,
+} from "./support/uploads.ts";
 
 const MESSAGE = "message { id content attachments { id filename status message { id } } }";
 const NODE = `query ($id: ID!) { node(id: $id) { id ... on Attachment { filename message { id } } } }`;
@@ -113,7 +121,7 @@ Deno.test("a deleted file is gone from its message, whose readers are told; what
     ["MessageDeletedEvent", message.id],
   ]);
   assert.deepEqual(await refusal(app, "deleteAttachment", { attachmentId: two }, alice), ["NOT_FOUND", "attachmentId"]);
-  await nothingStored(app);
+  await untilNothingStored(app);
 });
 
 Deno.test("two files of one message deleted at once leave a tombstone, each with one event", async () => {
@@ -130,7 +138,7 @@ Deno.test("two files of one message deleted at once leave a tombstone, each with
       ["MESSAGE_DELETED", message.id],
     ]);
   }
-  await nothingStored(app);
+  await untilNothingStored(app);
 });
 
 Deno.test("the files of a deleted message are deleted, and their bytes count no more", async () => {
@@ -148,7 +156,7 @@ Deno.test("the files of a deleted message are deleted, and their bytes count no 
   const tombstone = await done(app, "deleteMessage", { messageId: message.id }, alice, MESSAGE);
   assert.deepEqual(tombstone.message.attachments, []);
   assert.equal((await app.run(NODE, { id }, bob)).node, null);
-  await nothingStored(app);
+  await untilNothingStored(app);
   assert.equal(await storedBytes(app, alice), 0);
 });
 
@@ -246,7 +254,7 @@ Deno.test("a deleted account keeps the files that it has sent, and nothing else"
   await done(app, "deleteAccount", { password: bob.password }, bob);
   const seen = async (id: string) => (await app.run(NODE, { id }, alice)).node?.filename ?? null;
   assert.deepEqual([await seen(unsent), await seen(sent)], [null, "hello.txt"]);
-  await eventually("the draft is deleted", async () => (await stored(app)).length === 1);
+  await eventually("the draft is deleted", async () => (await storedFiles(app)).length === 1);
 });
 
 async function meet(app: TestApp) {
@@ -256,20 +264,4 @@ async function meet(app: TestApp) {
 
 function small(name: string) {
   return textFile(`${name}.txt`, name);
-}
-
-async function storedBytes({ app }: TestApp, { id }: Person): Promise<number> {
-  const [user] = await app.sql<Any[]>`select stored_bytes from users where id = ${findId("user", id)}`;
-  return user.storedBytes;
-}
-
-async function stored({ app }: TestApp): Promise<string[]> {
-  return await storedFiles(`${app.config.dataDir}/files`);
-}
-
-async function nothingStored(app: TestApp): Promise<void> {
-  await eventually("all files are deleted", async () => {
-    const [{ count }] = await app.app.sql<[{ count: number }]>`select count(*)::int as count from files`;
-    return count === 0 && (await stored(app)).length === 0;
-  });
 }

@@ -37,7 +37,7 @@ Deno.test("the directory of a file goes with the last of it", async () => {
   await files.delete(other);
   assert.deepEqual(
     await pathsBelow(storage.directory),
-    ["files", "files/01"].map((path) => join(storage.directory, path)),
+    ["files/", "files/01/"].map((path) => join(storage.directory, path)),
   );
 });
 

@@ -1,18 +1,19 @@
 /** Promises about an image on its way from a stored upload to something that can be shown. */
 import { strict as assert } from "node:assert";
 import { createHash } from "node:crypto";
-import { renditionKey, uploadKey } from "../src/uploads/files.ts";
+import { IMAGE_SIZES, renditionKey, uploadKey } from "../src/uploads/files.ts";
 import { deleteProcessed } from "../src/uploads/deletions.ts";
 import { fileTopic, keepProcessing, queueImage, requeueLost } from "../src/uploads/image_jobs.ts";
 import { ImagePool, ImageRefused, ImageWorkerLost } from "../src/uploads/image_pool.ts";
 import type { TestApp } from "./support/app.ts";
+import type { Bytes } from "./support/bytes.ts";
 import { isClustered, terminateBackends, TEST_DATABASE_URL } from "./support/databases.ts";
 import { eventually, inTime } from "./support/eventually.ts";
-import { asBytes, type Bytes, photo, processImage, quarters } from "./support/images.ts";
+import { asBytes, photo, processImage, quarters } from "./support/images.ts";
 import { ServerProcess } from "./support/processes.ts";
 import { countEvents, findFile, listStored, startWithRoom, storeImage } from "./support/stored_images.ts";
 
-const RENDITIONS = ["original", "large", "medium", "small"];
+const RENDITIONS = IMAGE_SIZES.map((size) => size.toLowerCase());
 const small: Bytes = await asBytes(quarters(300, 200).jpeg());
 /** Takes a moment, so that it can be disturbed. */
 const large: Bytes = await asBytes((await photo(3000, 2000)).jpeg());
@@ -31,7 +32,7 @@ Deno.test("an image that was sent becomes READY, its room hears of it, and the b
   assert.deepEqual([status, width, height], ["READY", 300, 200]);
   assert.ok(Uint8Array.fromBase64(thumbhash ?? "").length > 0);
   assert.deepEqual(await listStored(app, image.fileId), RENDITIONS);
-  for (const size of ["ORIGINAL", "LARGE", "MEDIUM", "SMALL"] as const) {
+  for (const size of IMAGE_SIZES) {
     const stored = await new Response(await app.app.files.read(renditionKey(image.fileId, size)) as BodyInit).bytes();
     const sha256 = createHash("sha256").update(stored).digest("hex");
     const mediaType = size === "ORIGINAL" ? "image/jpeg" : "image/webp";

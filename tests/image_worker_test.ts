@@ -3,22 +3,19 @@ import { strict as assert } from "node:assert";
 import { createHash } from "node:crypto";
 import sharp from "sharp";
 import { thumbHashToRGBA } from "thumbhash";
+import { IMAGE_SIZES, type ImageSize } from "../src/uploads/files.ts";
 import { ImagePool, ImageRefused } from "../src/uploads/image_pool.ts";
 import { FITS, type ImageType } from "../src/uploads/image_protocol.ts";
+import { type Bytes, joinBytes } from "./support/bytes.ts";
+import { makeBombs, makeGif, makeManyScans, makePng, makePngHeader } from "./support/image_bytes.ts";
 import {
   animation,
   asBytes,
-  blackPng,
   BLUE,
-  bombs,
-  type Bytes,
   contains,
-  emptyGif,
   environmentOf,
   GREEN,
   isNear,
-  joined,
-  manyScans,
   peakBytes,
   photo,
   pixelAt,
@@ -30,7 +27,6 @@ import {
   YELLOW,
 } from "./support/images.ts";
 
-const ALL_SIZES = ["ORIGINAL", "LARGE", "MEDIUM", "SMALL"] as const;
 const PHOTO_TYPES = { jpeg: "image/jpeg", png: "image/png", webp: "image/webp", gif: "image/gif" } as const;
 
 Deno.test("a photo is upright in every size, however the camera was held", async () => {
@@ -86,7 +82,7 @@ Deno.test("what was transparent stays transparent in every size", async () => {
   for (const format of ["png", "webp", "gif"] as const) {
     const file = await asBytes(half.clone().toFormat(format));
     const image = await processImage(pool, file, { mediaType: PHOTO_TYPES[format] });
-    for (const size of ALL_SIZES) {
+    for (const size of IMAGE_SIZES) {
       assert.ok(isNear(await pixelAt(fileOf(image, size), 0.2, 0.2), [...RED, 255]), `${format} ${size}`);
       const [, , , opacity = 255] = await pixelAt(fileOf(image, size), 0.8, 0.8);
       assert.ok(opacity < 16, `${format} ${size}`);
@@ -107,7 +103,7 @@ Deno.test("colours are those that a calibrated screen shows: CMYK, wide gamut, g
   assert.equal((await sharp(files.deep).metadata()).depth, "ushort");
   for (const [name, file] of Object.entries(files)) {
     const image = await processImage(pool, file, { mediaType: /cmyk|p3/.test(name) ? "image/jpeg" : "image/png" });
-    for (const size of ALL_SIZES) {
+    for (const size of IMAGE_SIZES) {
       const made = fileOf(image, size);
       const { space, depth, icc } = await sharp(made).metadata();
       assert.deepEqual([depth, icc], ["uchar", undefined], `${name} ${size}`);
@@ -130,11 +126,11 @@ Deno.test("nothing is left of what a file says beside its pixels: place, camera,
     `<rdf:Description rdf:about="SecretXmp"/></rdf:RDF></x:xmpmeta>`;
   for (const format of ["jpeg", "png", "webp"] as const) {
     const image = quarters(64, 64).withExif(exif).withXmp(xmp).withIccProfile("p3").toFormat(format);
-    const file = joined(await asBytes(image), "<script>SecretScript()</script><?php secret(); ?>");
+    const file = joinBytes(await asBytes(image), "<script>SecretScript()</script><?php secret(); ?>");
     const { xmp: told, icc: profile } = await sharp(file).metadata();
     assert.ok(contains(file, "SecretCamera") && told && profile, "the fixture holds it");
     const made = await processImage(pool, file, { mediaType: PHOTO_TYPES[format] });
-    for (const size of ALL_SIZES) {
+    for (const size of IMAGE_SIZES) {
       const { exif, xmp, icc, iptc, comments } = await sharp(fileOf(made, size)).metadata();
       assert.deepEqual([exif, xmp, icc, iptc, comments], Array(5).fill(undefined), `${format} ${size}`);
       for (const word of ["Secret", "script", "php", "Exif", "ICC_PROFILE", "xmpmeta"]) {
@@ -207,13 +203,13 @@ Deno.test("a file with damaged bytes is refused or shown, and the next one is no
 
 Deno.test("what would take too much memory or time is refused by its header, whatever its size on disk", async () => {
   await using pool = new ImagePool(1);
-  await processImage(pool, blackPng(100));
+  await processImage(pool, makePng(100, 100));
   const [pid = 0] = pool.pids;
   const before = await peakBytes(pid);
-  await assertRefused(pool, blackPng(20_000), "image/png", "400 megapixels in 50 KB");
-  await assertRefused(pool, blackPng(60_000, { pixels: false }), "image/png", "a header alone");
-  await assertRefused(pool, blackPng(7_000), "image/png", "more than 24 megapixels");
-  await assertRefused(pool, emptyGif(4_000, 50), "image/gif", "800 megapixels in frames");
+  await assertRefused(pool, makePng(20_000, 20_000), "image/png", "400 megapixels in 50 KB");
+  await assertRefused(pool, makePngHeader(60_000, 60_000), "image/png", "a header alone");
+  await assertRefused(pool, makePng(7_000, 7_000), "image/png", "more than 24 megapixels");
+  await assertRefused(pool, makeGif(4_000, 4_000, 50, [0, 0, 4_000, 4_000]), "image/gif", "800 megapixels in frames");
   const peak = await peakBytes(pid);
   assert.ok(peak - before < 60_000_000, `${peak - before} bytes more`);
   assert.deepEqual(pool.pids, [pid]);
@@ -221,10 +217,10 @@ Deno.test("what would take too much memory or time is refused by its header, wha
 
 Deno.test("a bomb in a text or a profile of a PNG costs little, and takes nothing away from its pixels", async () => {
   await using pool = new ImagePool(1);
-  await processImage(pool, blackPng(100));
+  await processImage(pool, makePng(100, 100));
   const [pid = 0] = pool.pids;
-  for (const [name, bomb] of Object.entries(bombs(500_000_000))) {
-    const file = blackPng(100, { extra: [bomb] });
+  for (const [name, bomb] of Object.entries(makeBombs(500_000_000))) {
+    const file = makePng(100, 100, [bomb]);
     const result = await processImage(pool, file).catch((error) => error);
     assert.ok("files" in result || result instanceof ImageRefused, `${name}: ${result}`);
   }
@@ -235,14 +231,14 @@ Deno.test("a bomb in a text or a profile of a PNG costs little, and takes nothin
 
 Deno.test("a JPEG that repeats its scans is refused before it costs seconds", async () => {
   await using pool = new ImagePool(1);
-  const file = await manyScans(await photo(2000, 1500), 500);
+  const file = await makeManyScans(500, await photo(2000, 1500));
   await assertRefused(pool, file, "image/jpeg", "500 scans");
 });
 
 Deno.test("what is no image, or another kind than it should be, is refused", async () => {
   await using pool = new ImagePool(1);
-  await assertRefused(pool, joined("<svg xmlns='http://www.w3.org/2000/svg'/>"), "image/png", "SVG");
-  await assertRefused(pool, joined("%PDF-1.7"), "image/png", "PDF");
+  await assertRefused(pool, joinBytes("<svg xmlns='http://www.w3.org/2000/svg'/>"), "image/png", "SVG");
+  await assertRefused(pool, joinBytes("%PDF-1.7"), "image/png", "PDF");
   await assertRefused(pool, await asBytes(quarters(8, 8).tiff()), "image/png", "TIFF: there is no decoder for it");
   await assertRefused(pool, await asBytes(quarters(8, 8).png()), "image/jpeg", "PNG for a JPEG");
 });
@@ -251,7 +247,7 @@ Deno.test("the process of the decoders is told nothing that the server knows", a
   Deno.env.set("JWT_SECRET", "a secret that nobody may see");
   try {
     await using pool = new ImagePool(1);
-    await processImage(pool, blackPng(10));
+    await processImage(pool, makePng(10, 10));
     const names = await environmentOf(pool.pids[0] ?? 0);
     const allowed = ["HOME", "DENO_DIR", "XDG_CACHE_HOME", "MALLOC_ARENA_MAX"];
     assert.ok(names.includes("MALLOC_ARENA_MAX"), "it was looked at");
@@ -261,7 +257,7 @@ Deno.test("the process of the decoders is told nothing that the server knows", a
   }
 });
 
-function fileOf({ files }: Result, size: typeof ALL_SIZES[number]): Bytes {
+function fileOf({ files }: Result, size: ImageSize): Bytes {
   return files.get(size) ?? assert.fail(`There is no ${size}`);
 }
 

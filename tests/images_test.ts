@@ -1,7 +1,6 @@
 /** Promises of images: shown live as soon as they are made, upright and without what the camera noted, to those who may see them. */
 import { strict as assert } from "node:assert";
 import sharp from "sharp";
-import { findId } from "../src/lib/ids.ts";
 import { keepProcessing } from "../src/uploads/image_jobs.ts";
 import { requireMember } from "../src/rooms/members.ts";
 import { updateRoom } from "../src/rooms/settings.ts";
@@ -13,7 +12,15 @@ import { eventually } from "./support/eventually.ts";
 import { makePhonePhoto } from "./support/image_bytes.ts";
 import { done } from "./support/mutations.ts";
 import { Subscription } from "./support/subscriptions.ts";
-import { postFiles, reachable, storedFiles, type TestFile, textFile, uploaded } from "./support/uploads.ts";
+import {
+  postFiles,
+  reachable,
+  storedBytes,
+  storedFiles,
+  type TestFile,
+  textFile,
+  uploaded,
+} from "./support/uploads.ts";
 
 const ATTACHMENT = `id status byteSize mediaType url image {
   width height thumbhash small: url(size: SMALL) medium: url(size: MEDIUM) large: url(size: LARGE) original: url
@@ -59,7 +66,7 @@ Deno.test("a picture is announced at once, and told of again when it can be seen
   // What the camera noted is nowhere any more.
   await eventually(
     "the file as it came is deleted",
-    async () => !(await stored(app)).some((path) => path.endsWith("upload")),
+    async () => !(await storedFiles(app)).some((path) => path.endsWith("upload")),
   );
 });
 
@@ -130,7 +137,7 @@ Deno.test("an avatar is there when the mutation answers, square, and everybody's
   assert.equal((await avatar()).url, second.user.avatar.url, "a refused one leaves the old one");
   await done(app, "updateAvatar", { file: null }, alice);
   assert.equal(await avatar(), null);
-  await eventually("nothing is stored", async () => (await stored(app)).length === 0);
+  await eventually("nothing is stored", async () => (await storedFiles(app)).length === 0);
   await eventually("nothing counts for the quota", async () => await storedBytes(app, alice) === 0);
 });
 
@@ -222,12 +229,12 @@ function last(batches: readonly Any[]): Any[] {
 }
 
 async function photoFile(): Promise<TestFile> {
-  return { name: "photo.jpg", bytes: new Uint8Array(await makePhonePhoto()), type: "image/jpeg" };
+  return { name: "photo.jpg", bytes: await makePhonePhoto(), type: "image/jpeg" };
 }
 
 /** Sound in its structure, with nonsense where the pixels are. */
 async function brokenJpeg(): Promise<Uint8Array<ArrayBuffer>> {
-  const bytes = new Uint8Array(await makePhonePhoto());
+  const bytes = await makePhonePhoto();
   const scan = bytes.findIndex((byte, index) => byte === 0xff && bytes[index + 1] === 0xda) + 14;
   return bytes.map((byte, index) => index < scan || index > bytes.length - 3 ? byte : 0x11);
 }
@@ -248,13 +255,4 @@ async function fetchStatus(app: TestApp, url: string): Promise<number> {
   const response = await fetch(reachable(app, url));
   await response.body?.cancel();
   return response.status;
-}
-
-async function stored({ app }: TestApp): Promise<string[]> {
-  return await storedFiles(`${app.config.dataDir}/files`);
-}
-
-async function storedBytes({ app }: TestApp, { id }: Person): Promise<number> {
-  const [user] = await app.sql<Any[]>`select stored_bytes from users where id = ${findId("user", id)}`;
-  return user.storedBytes;
 }

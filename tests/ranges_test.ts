@@ -49,8 +49,8 @@ Deno.test("every form of a range means what RFC 9110 says", () => {
 });
 
 Deno.test("Content-Range says what is sent, or that nothing is", () => {
-  assert.deepEqual(parseContentRange("bytes 3-9/10"), { span: { start: 3, end: 10 }, byteSize: 10 });
-  assert.deepEqual(parseContentRange("bytes */10"), { span: null, byteSize: 10 });
+  assert.deepEqual(parseContentRange("bytes 3-9/10"), { range: { start: 3, end: 10 }, byteSize: 10 });
+  assert.deepEqual(parseContentRange("bytes */10"), { range: null, byteSize: 10 });
   const none = ["", "bytes", "bytes 3-9", "bytes 3-10/10", "bytes 9-3/10", "bytes 0-1/*", "bytes=0-1/2", "bytes -1/2"];
   for (const header of [...none, "items 0-1/2", "bytes 0-1/2, 3-4/5", "bytes 0-1/99999999999999999999"]) {
     assert.equal(parseContentRange(header), null, header);

@@ -2,6 +2,7 @@
 import { strict as assert } from "node:assert";
 import { createHash } from "node:crypto";
 import { encodeId, newId } from "../src/lib/ids.ts";
+import { IMAGE_SIZES } from "../src/uploads/files.ts";
 import { pictureUrl } from "../src/uploads/links.ts";
 import { type Any, type Person, startApp, type TestApp } from "./support/app.ts";
 import { signUpAdmin } from "./support/admins.ts";
@@ -11,7 +12,6 @@ import {
   attachImage,
   givePicture,
   IMAGE_AS_IT_CAME,
-  IMAGE_SIZES,
   linkTo,
   renditionBytes,
   type StoredAttachment,

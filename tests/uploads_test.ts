@@ -2,16 +2,18 @@
 import { strict as assert } from "node:assert";
 import { findId } from "../src/lib/ids.ts";
 import { deleteUnsent, deleteUnused } from "../src/uploads/deletions.ts";
-import { type Any, type Person, startApp, type TestApp } from "./support/app.ts";
+import { type Any, startApp } from "./support/app.ts";
 import { eventually } from "./support/eventually.ts";
 import { makeGif, makePng, makePngHeader } from "./support/image_bytes.ts";
 import { done, mutate, refusal } from "./support/mutations.ts";
 import {
   postFiles,
   reachable,
+  storedBytes,
   storedFiles,
   type TestFile,
   textFile,
+  untilNothingStored,
   upload,
   uploaded,
   uploadText,
@@ -42,7 +44,7 @@ Deno.test("of several files the good ones are taken, and each bad one is refused
     ["UNSUPPORTED_MEDIA_TYPE", ["files", "3"], null],
     ["EMPTY", ["files", "4"], null],
   ]);
-  await eventually("nothing else is stored", async () => (await stored(app)).length === 2);
+  await eventually("nothing else is stored", async () => (await storedFiles(app)).length === 2);
 });
 
 Deno.test("images that would hurt a decoder are refused before one sees them, and not stored", async () => {
@@ -50,9 +52,9 @@ Deno.test("images that would hurt a decoder are refused before one sees them, an
   const alice = await app.signUp("alice");
   const room = await app.makeRoom(alice);
   const files: TestFile[] = [
-    { name: "20000.png", bytes: new Uint8Array(makePng(20_000, 20_000)) },
-    { name: "60000.png", bytes: new Uint8Array(makePngHeader(60_000, 60_000)) },
-    { name: "frames.gif", bytes: new Uint8Array(makeGif(4_000, 4_000, 50, [0, 0, 4_000, 4_000])) },
+    { name: "20000.png", bytes: makePng(20_000, 20_000) },
+    { name: "60000.png", bytes: makePngHeader(60_000, 60_000) },
+    { name: "frames.gif", bytes: makeGif(4_000, 4_000, 50, [0, 0, 4_000, 4_000]) },
   ];
   const { attachments, errors } = await upload(app, alice, room, ...files);
   assert.deepEqual(attachments, []);
@@ -61,7 +63,7 @@ Deno.test("images that would hurt a decoder are refused before one sees them, an
     ["INVALID_INPUT", "files", "1"],
     ["INVALID_INPUT", "files", "2"],
   ]);
-  await nothingStored(app);
+  await untilNothingStored(app);
 });
 
 Deno.test("hostile names are made harmless", async () => {
@@ -101,7 +103,7 @@ Deno.test("two files at once that would both take the last byte of a quota: one 
     await done(app, "deleteAttachment", { attachmentId: id }, alice);
     await eventually("its bytes count no more", async () => (await storedBytes(app, alice)) === 5);
   }
-  assert.deepEqual((await stored(app)).length, 1);
+  assert.deepEqual((await storedFiles(app)).length, 1);
 });
 
 Deno.test("an announced file counts for the quota, and is refused where it can't fit", async () => {
@@ -145,7 +147,7 @@ Deno.test("what no resolver takes is deleted: without permission, under a wrong 
     }, alice),
   ]);
   assert.ok(answers.every(({ body }) => body.errors));
-  await nothingStored(app);
+  await untilNothingStored(app);
 });
 
 Deno.test("a file that was not sent within a day is deleted, and so is what nothing ever referred to", async () => {
@@ -178,22 +180,6 @@ Deno.test("a file that was not sent within a day is deleted, and so is what noth
     { id: fresh },
     null,
   ]);
-  assert.equal((await stored(app)).length, 1);
+  assert.equal((await storedFiles(app)).length, 1);
   assert.equal(await storedBytes(app, alice), 5);
 });
-
-async function storedBytes({ app }: TestApp, { id }: Person): Promise<number> {
-  const [user] = await app.sql<Any[]>`select stored_bytes from users where id = ${findId("user", id)}`;
-  return user.storedBytes;
-}
-
-async function stored({ app }: TestApp): Promise<string[]> {
-  return await storedFiles(`${app.config.dataDir}/files`);
-}
-
-async function nothingStored(app: TestApp): Promise<void> {
-  await eventually("nothing is stored", async () => {
-    const [{ count }] = await app.app.sql<[{ count: number }]>`select count(*)::int as count from files`;
-    return count === 0 && (await stored(app)).length === 0;
-  });
-}

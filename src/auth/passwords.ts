@@ -3,6 +3,7 @@ import { Buffer } from "node:buffer";
 import { randomBytes, scrypt, timingSafeEqual } from "node:crypto";
 import { AppError } from "../errors.ts";
 import { countCharacters } from "../lib/texts.ts";
+import { Turns } from "../lib/turns.ts";
 
 const LOG2_N = 15;
 const BLOCK_SIZE = 8;
@@ -58,34 +59,22 @@ function base64(bytes: Buffer): string {
   return bytes.toString("base64").replace(/=+$/, "");
 }
 
-let running = 0;
-const waiting: (() => void)[] = [];
+const turns = new Turns(RUNNING_MAX);
 
 async function derive(password: string, salt: Buffer): Promise<Buffer> {
-  if (running >= RUNNING_MAX) {
-    if (waiting.length >= WAITING_MAX) {
-      throw new AppError("UNAVAILABLE", "Cannot check the password: too many others are waiting", {
-        retryAfterMs: 2000,
-      });
-    }
-    await new Promise<void>((resolve) => waiting.push(resolve));
-  } else {
-    running++;
+  if (turns.waiting >= WAITING_MAX) {
+    throw new AppError("UNAVAILABLE", "Cannot check the password: too many others are waiting", { retryAfterMs: 2000 });
   }
-  try {
-    return await new Promise<Buffer>((resolve, reject) => {
-      const options = { N: 2 ** LOG2_N, r: BLOCK_SIZE, p: PARALLELISM, maxmem: 64 * 1024 * 1024 };
+  const options = { N: 2 ** LOG2_N, r: BLOCK_SIZE, p: PARALLELISM, maxmem: 64 * 1024 * 1024 };
+  return await turns.take(() =>
+    new Promise<Buffer>((resolve, reject) =>
       scrypt(
         password.normalize("NFKC"),
         salt,
         HASH_BYTES,
         options,
         (error, key) => error ? reject(error) : resolve(key),
-      );
-    });
-  } finally {
-    const next = waiting.shift();
-    if (next) next(); // hands its turn on, so `running` stays
-    else running--;
-  }
+      )
+    )
+  );
 }

@@ -48,7 +48,7 @@ async function answerPlainly(app: App, request: Request, resource: Resource): Pr
 }
 
 /** What went wrong, as JSON; bugs are masked and logged. */
-export function answerError(app: App, error: unknown): Response {
+function answerError(app: App, error: unknown): Response {
   const { message, extensions } = reportError(app, error);
   const { code, limit, retryAfterMs, requestId, http } = extensions as {
     readonly code: string;

@@ -5,10 +5,9 @@ import { Busboy, type BusboyFileStream, type BusboyInstance } from "@fastify/bus
 import type { GraphQLError } from "graphql";
 import type { GraphQLParams } from "graphql-yoga";
 import { ATTACHMENTS_PER_MESSAGE_MAX } from "../config.ts";
-import { AppError } from "../errors.ts";
 import { cleanFilename } from "../lib/filenames.ts";
 import { within } from "../platform/timers.ts";
-import type { IncomingFile } from "../uploads/receiving.ts";
+import { fileTooLarge, type IncomingFile } from "../uploads/receiving.ts";
 import { badRequest, requestTimeout, requestTooLarge } from "./bad_requests.ts";
 import { parseMap, parseOperations, type UploadMap } from "./upload_map.ts";
 
@@ -122,9 +121,8 @@ class Form {
       void this.#finished.promise.then(resolve);
       this.#parser.end();
     });
-    const { hasMap } = this;
-    if (this.#params === null || !hasMap) throw badRequest("`operations` or `map` is missing");
-    const [missing] = this.#expected?.keys() ?? [];
+    if (this.#params === null || this.#expected === null) throw badRequest("`operations` or `map` is missing");
+    const [missing] = this.#expected.keys();
     if (missing !== undefined) throw badRequest(`the file ${quote(missing)} of \`map\` is missing`);
     await this.#wait((resolve) => void Promise.all(this.#receiving).then(() => resolve()));
     return this.#params;
@@ -173,7 +171,7 @@ class Form {
     return new ReadableStream<Uint8Array>({
       start: (controller) => {
         this.#breakOffs.push((error) => close(() => controller.error(error)));
-        file.on("limit", () => this.#fail(fileFarTooLarge(fileBytesMax)));
+        file.on("limit", () => this.#fail(requestTooLarge("a file is too large", fileBytesMax, "FILE_TOO_LARGE")));
         file.on("end", () => close(() => controller.close()));
         file.on("data", (chunk: Uint8Array) => {
           byteSize += chunk.length;
@@ -235,14 +233,6 @@ function createParser(contentType: string, fileBytesMax: number): BusboyInstance
 
 function cutOff(): GraphQLError {
   return badRequest("it ends in the middle");
-}
-
-function fileTooLarge(limit: number): AppError {
-  return new AppError("FILE_TOO_LARGE", `Cannot take the file: it has more than ${limit} bytes`, { limit });
-}
-
-function fileFarTooLarge(limit: number): GraphQLError {
-  return requestTooLarge("a file is too large", limit, "FILE_TOO_LARGE");
 }
 
 function quote(name: string): string {

@@ -5,6 +5,11 @@ export class Turns {
 
   constructor(private readonly max: number) {}
 
+  /** How many wait just now. */
+  get waiting(): number {
+    return this.#waiting.length;
+  }
+
   /** What must not wait for another turn, or all may wait for ever. */
   async take<T>(act: () => Promise<T>): Promise<T> {
     if (this.#taken < this.max) this.#taken++;

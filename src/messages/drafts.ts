@@ -78,7 +78,7 @@ export function parseDraft(app: App, member: Member, input: SendInput): Draft {
 export function parseContent(
   { config }: App,
   content: string,
-  { attachmentCount = 0 }: { readonly attachmentCount?: number } = {},
+  { attachmentCount }: { readonly attachmentCount: number },
 ): string {
   if (attachmentCount > 0) return optionalText("content", content, config.maxMessageLength) ?? "";
   return requireText("content", content, config.maxMessageLength);

@@ -1,9 +1,9 @@
 /** Sends what is due. A message is claimed for a moment by one node, then sent and marked as sent by one statement: killed in
  * between, it is claimed again; canceled or changed meanwhile, it is not sent. */
 import type { App } from "../app.ts";
-import { AppError, ERRORS } from "../errors.ts";
+import { AppError, isRefusal } from "../errors.ts";
 import type { Fragment } from "../platform/sql.ts";
-import { repeat } from "../platform/timers.ts";
+import { oneAtATime, repeat } from "../platform/timers.ts";
 import { requireMember } from "../rooms/members.ts";
 import { listScheduledAttachments } from "../uploads/attachments.ts";
 import type { Claim } from "./drafts.ts";
@@ -21,16 +21,9 @@ const PASSING: readonly string[] = ["RATE_LIMITED", "SLOW_MODE"];
 
 /** Sends what is due as long as the app runs. */
 export function keepSchedule(app: App): AsyncDisposable {
-  let isBusy = false;
-  const poll = async () => {
-    if (isBusy) return;
-    isBusy = true;
-    try {
-      while (await sendDue(app) === CLAIMED_MAX);
-    } finally {
-      isBusy = false;
-    }
-  };
+  const poll = oneAtATime(async () => {
+    while (await sendDue(app) === CLAIMED_MAX);
+  });
   return repeat(POLL_MS, () => app.background(poll()));
 }
 
@@ -69,7 +62,7 @@ async function sendScheduled(app: App, scheduled: ScheduledMessage): Promise<voi
       await settle(app, scheduled, app.sql`status = 'SENT', sent_message_id = ${message.id}`);
     }
   } catch (error) {
-    if (!(error instanceof AppError) || ERRORS[error.code].type === null) {
+    if (!isRefusal(error)) {
       app.log.warn("Cannot send a scheduled message now, trying again", { id, error });
       return; // once the claim has run out
     }

@@ -1,6 +1,7 @@
 /** Where uploaded files are stored: on disk, or in a bucket of an S3-compatible storage. Knows bytes under keys, and nothing
  * of what they are. */
 import { AppError } from "../errors.ts";
+import type { ByteRange } from "../lib/byte_ranges.ts";
 
 /** What is safe of a file that has not come to its end. JSON: whoever takes the transfer up again hands it back. */
 export interface Progress {
@@ -22,12 +23,6 @@ export interface Transfer {
   onSafe(progress: Progress): Promise<void>;
 }
 
-/** Bytes from `start` to before `end`; those beyond the end of the file are left out. */
-export interface ByteRange {
-  readonly start: number;
-  readonly end: number;
-}
-
 /** Keys are lowercase letters, digits, `_`, `-`, and slashes in between; any other is a bug, and throws a `TypeError`. */
 export interface Files {
   /** Stores the body under the key, whole and durable or not at all; what was there before is replaced. Takes no more from the
@@ -36,7 +31,7 @@ export interface Files {
    * session the later one goes on. Throws UNAVAILABLE where the storage is away or full, and NOT_FOUND where the session of
    * `transfer.from` is over: it has to begin with the first byte. */
   store(key: string, body: ReadableStream<Uint8Array>, transfer?: Transfer): Promise<void>;
-  /** `null` where nothing is stored under the key. The stream must be read to its end or canceled, and throws UNAVAILABLE as
+  /** `null` where nothing is stored under the key; of a range, what lies beyond the end of the file is left out. The stream must be read to its end or canceled, and throws UNAVAILABLE as
    * well. Throws UNAVAILABLE. */
   read(key: string, range?: ByteRange): Promise<ReadableStream<Uint8Array> | null>;
   /** Deletes what is under the key; nothing there is no error. What is being stored meanwhile may still come to be there: who

@@ -2,16 +2,9 @@
  * name no key can have, and gets its name once it is whole and durable. */
 import { basename, dirname, join } from "node:path";
 import { AppError } from "../errors.ts";
+import type { ByteRange } from "../lib/byte_ranges.ts";
 import { ifThere, onDisk, writeAll } from "./disk.ts";
-import {
-  type ByteRange,
-  type Files,
-  type Progress,
-  requireKey,
-  storageAway,
-  type Transfer,
-  transferIsOver,
-} from "./files.ts";
+import { type Files, type Progress, requireKey, storageAway, type Transfer, transferIsOver } from "./files.ts";
 import { pause } from "./timers.ts";
 
 /** Bytes after which a transfer is made safe again. */

@@ -3,8 +3,9 @@
  * process leaves that was killed in between, without a transfer, are for a rule of the bucket to clear
  * (AbortIncompleteMultipartUpload). */
 import type { S3Config } from "../config.ts";
+import type { ByteRange } from "../lib/byte_ranges.ts";
 import { Turns } from "../lib/turns.ts";
-import { type ByteRange, type Files, type Progress, requireKey, type Transfer, transferIsOver } from "./files.ts";
+import { type Files, type Progress, requireKey, type Transfer, transferIsOver } from "./files.ts";
 import { Pieces } from "./pieces.ts";
 import { asAway, emptyStream, S3Client, S3Refusal, type S3Request, textIn } from "./s3_client.ts";
 

@@ -4,7 +4,7 @@ import type { Bus } from "./bus.ts";
 import { type JobStore, openJobStore } from "./job_store.ts";
 import type { Log } from "./log.ts";
 import { type DatabaseAddress, isAway, type Sql } from "./sql.ts";
-import { repeat, within } from "./timers.ts";
+import { oneAtATime, repeat, within } from "./timers.ts";
 
 /** A job that fails is tried again twice, a little later each time. */
 const RETRIES = { retryLimit: 2, retryDelay: 1, retryBackoff: true, retryDelayMax: 30 } as const;
@@ -53,12 +53,7 @@ export class Jobs implements AsyncDisposable {
   async send(queue: string, key: string, data: object): Promise<void> {
     const store = await this.#openQueue(queue);
     await store.send(queue, data, { singletonKey: key });
-    this.wake(queue);
-  }
-
-  /** Has the workers of the queue look for jobs at once, here and on the other nodes. */
-  wake(queue: string): void {
-    this.parts.bus.publish(wakeTopic(queue), {});
+    this.parts.bus.publish(wakeTopic(queue), {}); // workers look at once, here and on the other nodes
   }
 
   /** Works on the queue until it is disposed, which waits a while for what is being worked on. While the database is away it
@@ -102,10 +97,6 @@ export class Jobs implements AsyncDisposable {
     return new Set(rows.map(({ key }) => key));
   }
 
-  async has(queue: string, key: string): Promise<boolean> {
-    return (await this.listKeys(queue)).has(key);
-  }
-
   /** Workers have to be disposed before. */
   async [Symbol.asyncDispose](): Promise<void> {
     const store = await this.#store?.catch(() => null);
@@ -142,13 +133,8 @@ export class Jobs implements AsyncDisposable {
       stack.defer(await this.parts.bus.subscribe(wakeTopic(queue), wake));
     }
     const store = await this.#open();
-    let [isSupervising, isOver] = [false, false];
-    stack.defer(() => void (isOver = true));
-    stack.use(repeat(SUPERVISE_MS, () => {
-      if (isSupervising || isOver) return;
-      isSupervising = true;
-      store.supervise().catch((error) => this.#report(error)).finally(() => isSupervising = false);
-    }));
+    const supervise = oneAtATime(() => store.supervise().catch((error) => this.#report(error)));
+    stack.use(repeat(SUPERVISE_MS, () => void supervise()));
     return stack.move();
   }
 

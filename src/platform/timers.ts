@@ -11,6 +11,20 @@ export function repeat(intervalMs: number, act: () => void): AsyncDisposable {
   };
 }
 
+/** The same work, but never twice at a time: while it is being done, a call does nothing. */
+export function oneAtATime(work: () => Promise<unknown>): () => Promise<void> {
+  let isBusy = false;
+  return async () => {
+    if (isBusy) return;
+    isBusy = true;
+    try {
+      await work();
+    } finally {
+      isBusy = false;
+    }
+  };
+}
+
 /** Settles after that time: for a pause that is short, because nothing ends it early. */
 export function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));

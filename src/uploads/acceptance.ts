@@ -3,14 +3,9 @@ import type { App } from "../app.ts";
 import { retryDeadlock } from "../platform/sql.ts";
 import { lockPermitted, type Member } from "../rooms/members.ts";
 import { deleteUnused } from "./deletions.ts";
-import type { MediaKind } from "./files.ts";
+import { statusOf } from "./files.ts";
 import { queueImage } from "./image_jobs.ts";
 import type { Inspection } from "./inspection.ts";
-
-/** What becomes of a file that was accepted: an image is made anew before anybody sees it. */
-export function statusOf(mediaKind: MediaKind): "PROCESSING" | "READY" {
-  return mediaKind === "IMAGE" ? "PROCESSING" : "READY";
-}
 
 /** A request that sends a file. */
 export interface Claim {

@@ -35,7 +35,7 @@ export function noSuchAttachment(path: readonly string[] = ["attachmentId"]): Ap
 }
 
 /** Rows of an `Attachment`: what has come in whole, and is not being deleted. Add to its conditions. */
-export function selectAttachments({ sql }: App): Fragment {
+function selectAttachments({ sql }: App): Fragment {
   return sql`
     select attachments.*, files.byte_size, files.media_type, files.status, files.width, files.height, files.thumbhash
     from attachments

@@ -1,8 +1,8 @@
 /** Deleting stored files, and finding those that a crash or a client has left behind. First the bytes, then the row: what is
  * interrupted is found again. */
 import type { App } from "../app.ts";
-import { repeat } from "../platform/timers.ts";
-import { type ImageSize, renditionKey, type StoredFile, uploadKey } from "./files.ts";
+import { oneAtATime, repeat } from "../platform/timers.ts";
+import { IMAGE_SIZES, renditionKey, type StoredFile, uploadKey } from "./files.ts";
 
 const SWEEP_MS = 60_000;
 /** Files of one statement. */
@@ -12,22 +12,13 @@ const UNUSED_MINUTES_MAX = 60;
 /** How long an announced file may come in, and one that is there wait for its message. */
 export const UNSENT_HOURS_MAX = 24;
 
-const SIZES: readonly ImageSize[] = ["SMALL", "MEDIUM", "LARGE", "ORIGINAL"];
-
 /** Deletes what nobody needs any more as long as the app runs, beginning now. */
 export function sweepUploads(app: App): AsyncDisposable {
-  let isBusy = false;
-  const sweep = async () => {
-    if (isBusy) return;
-    isBusy = true;
-    try {
-      await deleteUnsent(app);
-      await deleteUnused(app);
-      await deleteProcessed(app);
-    } finally {
-      isBusy = false;
-    }
-  };
+  const sweep = oneAtATime(async () => {
+    await deleteUnsent(app);
+    await deleteUnused(app);
+    await deleteProcessed(app);
+  });
   app.background(sweep());
   return repeat(SWEEP_MS, () => app.background(sweep()));
 }
@@ -101,19 +92,19 @@ export async function deleteUpload(app: App, fileId: string): Promise<void> {
     where id = ${fileId}`;
 }
 
-/** Deletes all that is stored of a file. */
-export async function deleteBytes(app: App, { id, progress }: Pick<StoredFile, "id" | "progress">): Promise<void> {
-  if (progress !== null) await app.files.abandon(uploadKey(id), progress);
-  await app.files.delete(uploadKey(id));
-  for (const size of SIZES) await app.files.delete(renditionKey(id, size));
+/** Deletes what was made of an image. */
+export async function deleteRenditions(app: App, fileId: string): Promise<void> {
+  for (const size of IMAGE_SIZES) await app.files.delete(renditionKey(fileId, size));
 }
 
-async function deleteFile(app: App, file: Pick<StoredFile, "id" | "progress">): Promise<void> {
-  await deleteBytes(app, file);
+async function deleteFile(app: App, { id, progress }: Pick<StoredFile, "id" | "progress">): Promise<void> {
+  if (progress !== null) await app.files.abandon(uploadKey(id), progress);
+  await app.files.delete(uploadKey(id));
+  await deleteRenditions(app, id);
   await app.sql`
     with deleted as (
       delete from files
-      where id = ${file.id}
+      where id = ${id}
         and status = 'DELETING'
       returning owner_id, byte_size
     )

@@ -3,7 +3,8 @@
 import type { Progress } from "../platform/files.ts";
 
 /** Sizes of what is stored of an image. */
-export type ImageSize = "SMALL" | "MEDIUM" | "LARGE" | "ORIGINAL";
+export const IMAGE_SIZES = ["SMALL", "MEDIUM", "LARGE", "ORIGINAL"] as const;
+export type ImageSize = typeof IMAGE_SIZES[number];
 
 export type MediaKind = "IMAGE" | "VIDEO" | "AUDIO" | "OTHER";
 
@@ -43,6 +44,11 @@ export interface StoredFile {
   readonly renditions: Renditions | null;
   readonly progress: Progress | null;
   readonly createdAt: Date;
+}
+
+/** What becomes of a file that was accepted: an image is made anew before anybody sees it. */
+export function statusOf(mediaKind: MediaKind): "PROCESSING" | "READY" {
+  return mediaKind === "IMAGE" ? "PROCESSING" : "READY";
 }
 
 /** Where the bytes are as they came. */

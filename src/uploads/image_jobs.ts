@@ -3,9 +3,9 @@
 import type { App } from "../app.ts";
 import { AppError } from "../errors.ts";
 import { isAway, retryDeadlock } from "../platform/sql.ts";
-import { repeat } from "../platform/timers.ts";
+import { oneAtATime, repeat } from "../platform/timers.ts";
 import { publishRoomEvent, type RoomEvent, takeSeq } from "../rooms/events.ts";
-import { deleteUpload } from "./deletions.ts";
+import { deleteRenditions, deleteUpload } from "./deletions.ts";
 import { type FilePurpose, renditionKey, type Renditions, uploadKey } from "./files.ts";
 import { ImagePool, ImageRefused } from "./image_pool.ts";
 import type { ImageType, ProcessedImage } from "./image_protocol.ts";
@@ -17,8 +17,6 @@ const SWEEP_MS = 60_000;
 const LOST_AFTER_SECONDS = 30;
 /** Files of one sweep. */
 const FILES_MAX = 1_000;
-
-const SIZES = ["SMALL", "MEDIUM", "LARGE", "ORIGINAL"] as const;
 
 interface ImageJob {
   readonly fileId: string;
@@ -60,19 +58,9 @@ export function keepProcessing(app: App): Processing {
     concurrency: size,
     onExhausted: ({ fileId }) => failImage(app, fileId, "every try has failed"),
   });
-  let isSweeping = false;
-  const sweep = async () => {
-    if (isSweeping) return;
-    isSweeping = true;
-    try {
-      await requeueLost(app);
-    } finally {
-      isSweeping = false;
-    }
-  };
-  const start = () => app.background(sweep());
-  start();
-  const timer = repeat(SWEEP_MS, start);
+  const sweep = oneAtATime(() => requeueLost(app));
+  app.background(sweep());
+  const timer = repeat(SWEEP_MS, () => app.background(sweep()));
   return {
     pool,
     async [Symbol.asyncDispose]() {
@@ -95,10 +83,6 @@ export async function requeueLost(app: App): Promise<void> {
   if (rows.length === 0) return;
   const queued = await app.jobs.listKeys(QUEUE);
   for (const { id } of rows) if (!queued.has(id)) await send(app, id);
-}
-
-async function dropRenditions(app: App, fileId: string): Promise<void> {
-  for (const size of SIZES) await app.files.delete(renditionKey(fileId, size));
 }
 
 /** One try. What it rejects with counts; that the storage or the database is away does not: `requeueLost` brings it back. */
@@ -158,11 +142,11 @@ async function finish(app: App, fileId: string, outcome: Outcome | null): Promis
   if (event) publishRoomEvent(app, event);
   if (isFinished) {
     app.bus.publish(fileTopic(fileId), { fileId, status });
-    return await (outcome === null ? dropRenditions(app, fileId) : deleteUpload(app, fileId));
+    return await (outcome === null ? deleteRenditions(app, fileId) : deleteUpload(app, fileId));
   }
   const [file] = await app.sql<{ status: string }[]>`select status from files where id = ${fileId}`;
   // Its other bytes may have been deleted before these were there.
-  if (file?.status !== "READY" && file?.status !== "PROCESSING") await dropRenditions(app, fileId);
+  if (file?.status !== "READY" && file?.status !== "PROCESSING") await deleteRenditions(app, fileId);
 }
 
 interface Written {

@@ -1,6 +1,7 @@
 /** The processes that decode images, as many as are busy at once: what takes too long is killed, and what has died is started
  * again for the next image. The bytes pass through in pieces; an image never is in the memory of this process. */
 import { denoEnv } from "../config.ts";
+import { Turns } from "../lib/turns.ts";
 import { within } from "../platform/timers.ts";
 import {
   encodeHeader,
@@ -46,16 +47,13 @@ export type TakeRendition = (rendition: MadeRendition, body: ReadableStream<Uint
 export class ImagePool implements AsyncDisposable {
   readonly #idle: ImageWorker[] = [];
   readonly #workers = new Set<ImageWorker>();
-  readonly #waiting: (() => void)[] = [];
-  #busy = 0;
+  readonly #turns: Turns;
   #isOver = false;
 
-  constructor(
-    /** Processes, and so images, at a time. */
-    private readonly size: number,
-    /** Milliseconds for one image. (Default: 10_000) */
-    private readonly processMs: number = PROCESS_MS_MAX,
-  ) {}
+  /** `size`: processes, and so images, at a time; `processMs`: milliseconds for one image. (Default: 10_000) */
+  constructor(size: number, private readonly processMs: number = PROCESS_MS_MAX) {
+    this.#turns = new Turns(size);
+  }
 
   /** Of the processes that run. */
   get pids(): number[] {
@@ -75,15 +73,9 @@ export class ImagePool implements AsyncDisposable {
         `Cannot process the image: it has ${request.byteSize} bytes, the limit is ${IMAGE_BYTES_MAX}`,
       );
     }
-    await this.#takeTurn();
-    let worker: ImageWorker | undefined;
     try {
-      worker = this.#idle.pop() ?? this.#start();
-      return await worker.process(request, body, take);
+      return await this.#turns.take(() => this.#process(request, body, take));
     } finally {
-      if (worker?.isUsable) this.#idle.push(worker);
-      this.#busy--;
-      this.#waiting.shift()?.();
       if (!body.locked) await body.cancel().catch(() => {});
     }
   }
@@ -91,17 +83,20 @@ export class ImagePool implements AsyncDisposable {
   /** Kills all processes; what they work on fails. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isOver = true;
-    for (const proceed of this.#waiting.splice(0)) proceed();
     await Promise.all([...this.#workers].map((worker) => worker[Symbol.asyncDispose]()));
   }
 
-  async #takeTurn(): Promise<void> {
-    while (this.#busy >= this.size && !this.#isOver) {
-      const { promise, resolve } = Promise.withResolvers<void>();
-      this.#waiting.push(resolve);
-      await promise;
+  async #process(
+    request: ImageRequest,
+    body: ReadableStream<Uint8Array>,
+    take: TakeRendition,
+  ): Promise<ProcessedImage> {
+    const worker = this.#idle.pop() ?? this.#start();
+    try {
+      return await worker.process(request, body, take);
+    } finally {
+      if (worker.isUsable) this.#idle.push(worker);
     }
-    this.#busy++;
   }
 
   #start(): ImageWorker {

@@ -3,8 +3,7 @@
  * once that it is ready; then every request has one reply, in order. */
 
 /** What is taken as an image. */
-export const IMAGE_TYPES = ["image/jpeg", "image/png", "image/gif", "image/webp"] as const;
-export type ImageType = typeof IMAGE_TYPES[number];
+export type ImageType = "image/jpeg" | "image/png" | "image/gif" | "image/webp";
 
 /** Pixels of each side. */
 export const IMAGE_SIDE_MAX = 8_000;

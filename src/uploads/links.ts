@@ -3,7 +3,7 @@ import { Buffer } from "node:buffer";
 import { createHmac, hkdfSync, timingSafeEqual } from "node:crypto";
 import type { App } from "../app.ts";
 import { encodeId, findId } from "../lib/ids.ts";
-import type { ImageSize } from "./files.ts";
+import { IMAGE_SIZES, type ImageSize } from "./files.ts";
 
 /** Seconds that a link to a file is good for, at most. */
 const READ_SECONDS_MAX = 300;
@@ -54,11 +54,11 @@ export function pictureSize(size: ImageSize): "SMALL" | "MEDIUM" {
 
 /** What a URL of `attachmentUrl` says; `null` where it has expired or is none. */
 export function readFileLink(app: App, { pathname, searchParams }: URL, nowMs = Date.now()): FileLink | null {
-  const [path, id = "", size = ""] = /^\/files\/([^/]+)\/([^/]+)(?=\/[^/]+$)/.exec(pathname) ?? [];
+  const [path, id = "", name = ""] = /^\/files\/([^/]+)\/([^/]+)(?=\/[^/]+$)/.exec(pathname) ?? [];
   const attachmentId = findId("attachment", id);
   const signed = path === undefined ? null : readSignature(app, path, searchParams, nowMs);
-  if (signed === null || attachmentId === null || !isImageSize(size)) return null;
-  return { attachmentId, size: SIZES[size], ...signed };
+  const size = findSize(name);
+  return signed && attachmentId && size ? { attachmentId, size, ...signed } : null;
 }
 
 /** What a URL of `uploadUrl` says; `null` where it has expired or is none. */
@@ -71,15 +71,13 @@ export function readUploadLink(app: App, { pathname, searchParams }: URL, nowMs 
 
 /** The file that a URL of `pictureUrl` names; `null` where it is none. */
 export function readPictureLink({ pathname }: URL): { readonly fileId: string; readonly size: ImageSize } | null {
-  const [, id = "", size = ""] = /^\/pictures\/([\da-f]{32})\/([^/]+)$/.exec(pathname) ?? [];
-  if (!isImageSize(size)) return null;
-  return { fileId: id.replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-"), size: SIZES[size] };
+  const [, id = "", name = ""] = /^\/pictures\/([\da-f]{32})\/([^/]+)$/.exec(pathname) ?? [];
+  const size = findSize(name);
+  return size && { fileId: id.replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-"), size };
 }
 
-const SIZES = { small: "SMALL", medium: "MEDIUM", large: "LARGE", original: "ORIGINAL" } as const;
-
-function isImageSize(text: string): text is keyof typeof SIZES {
-  return Object.hasOwn(SIZES, text);
+function findSize(name: string): ImageSize | null {
+  return IMAGE_SIZES.find((size) => size.toLowerCase() === name) ?? null;
 }
 
 interface Grant {

@@ -19,7 +19,7 @@ export function meterBody(
       left -= chunk?.length ?? 0;
       if (left < 0) {
         await reader.cancel();
-        throw tooLarge(byteSize);
+        throw moreThanAnnounced(byteSize);
       }
       if (chunk === null && left > 0) throw brokenOff(`${left} bytes are missing`);
       if (chunk === null) controller.close();
@@ -29,7 +29,7 @@ export function meterBody(
   }, { highWaterMark: 0 });
 }
 
-export function tooLarge(limit: number): AppError {
+export function moreThanAnnounced(limit: number): AppError {
   return new AppError("FILE_TOO_LARGE", `Cannot take the file: more comes than the ${limit} bytes announced`, {
     limit,
   });

@@ -10,6 +10,7 @@ import { type RoomChange, updateRoom } from "../rooms/settings.ts";
 import { deleteReleased, discardFiles } from "./deletions.ts";
 import type { FileStatus, StoredFile } from "./files.ts";
 import { fileTopic, queueImage } from "./image_jobs.ts";
+import type { Inspection } from "./inspection.ts";
 import type { IncomingFile } from "./receiving.ts";
 import { explainRefusal, lockIncoming } from "./uploading.ts";
 
@@ -96,7 +97,22 @@ async function makePicture(
     throw new AppError(outcome.code, outcome.message, { ...outcome.details, path: [path] });
   }
   if (outcome.mediaKind !== "IMAGE") throw notAnImage(path);
-  const { byteSize, mediaType, sha256 } = outcome;
+  await takePicture(app, userId, { fileId, inspection: outcome });
+  const status = await processed(app, fileId);
+  if (status === "READY") return fileId;
+  app.background(discardFiles(app, [fileId]));
+  if (status === "FAILED") throw notAnImage(path);
+  const state = "no image worker has time for it, try again";
+  throw new AppError("UNAVAILABLE", `Cannot use the picture: ${state}`, { retryAfterMs: WAIT_MS_MAX });
+}
+
+/** Charges the user for the file, which is to be processed. Throws INVALID_INPUT, QUOTA_EXCEEDED. */
+async function takePicture(
+  app: App,
+  userId: string,
+  { fileId, inspection }: { readonly fileId: string; readonly inspection: Inspection },
+): Promise<void> {
+  const { byteSize, mediaType, sha256 } = inspection;
   const incoming = lockIncoming(app, { userId }, fileId);
   const [charged] = await app.sql`
     with incoming as (${incoming}
@@ -118,17 +134,6 @@ async function makePicture(
     where files.id = incoming.id
     returning files.id`;
   if (charged === undefined) throw await explainRefusal(app, incoming);
-  const status = await processed(app, fileId);
-  if (status === "READY") return fileId;
-  app.background(discardFiles(app, [fileId]));
-  if (status === "FAILED") throw notAnImage(path);
-  throw new AppError(
-    "UNAVAILABLE",
-    "Cannot use the picture: there is no image worker that has time for it, try again",
-    {
-      retryAfterMs: WAIT_MS_MAX,
-    },
-  );
 }
 
 function notAnImage(path: string): AppError {

@@ -1,7 +1,7 @@
 /** Files that come with a GraphQL request: stored while the request is read, then taken by its resolvers or discarded. */
 import type { App } from "../app.ts";
 import type { Viewer } from "../auth/viewer.ts";
-import { AppError, ERRORS } from "../errors.ts";
+import { AppError, isRefusal } from "../errors.ts";
 import { discardFiles } from "./deletions.ts";
 import { uploadKey } from "./files.ts";
 import { inspectFile, type Inspection } from "./inspection.ts";
@@ -46,7 +46,8 @@ export async function inspectStored(app: App, fileId: string, filename: string):
   return await inspectFile(stored, filename);
 }
 
-/** Whether it is the file that is not acceptable. */
-export function isRefusal(error: unknown): error is AppError {
-  return error instanceof AppError && ERRORS[error.code].type !== null;
+/** `limit`: bytes. */
+export function fileTooLarge(limit: number, path?: readonly string[]): AppError {
+  const details = { limit, ...path && { path } };
+  return new AppError("FILE_TOO_LARGE", `Cannot take the file: it has more than ${limit} bytes`, details);
 }

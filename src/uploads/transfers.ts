@@ -1,32 +1,31 @@
 /** The bytes of files that were announced: they come in one request or in several, each going on where the last one was safe,
  * on whatever node. Of two at once the later one goes on. */
 import type { App } from "../app.ts";
-import { AppError } from "../errors.ts";
-import type { Span } from "../lib/byte_ranges.ts";
+import { AppError, isRefusal } from "../errors.ts";
+import type { ByteRange } from "../lib/byte_ranges.ts";
 import type { Progress } from "../platform/files.ts";
 import { type Member, requireMember } from "../rooms/members.ts";
 import { requirePermission } from "../rooms/permissions.ts";
-import { acceptTransfer, type Claim, discardTransfer, statusOf } from "./acceptance.ts";
-import { type FileStatus, uploadKey } from "./files.ts";
+import { acceptTransfer, type Claim, discardTransfer } from "./acceptance.ts";
+import type { AttachmentStatus } from "./attachments.ts";
+import { statusOf, uploadKey } from "./files.ts";
 import type { Inspection } from "./inspection.ts";
 import type { UploadLink } from "./links.ts";
-import { meterBody, tooLarge } from "./metered_body.ts";
-import { inspectStored, isRefusal } from "./receiving.ts";
+import { meterBody, moreThanAnnounced } from "./metered_body.ts";
+import { inspectStored } from "./receiving.ts";
 
 /** What a request says that it sends. */
 export interface Sending {
   readonly body: ReadableStream<Uint8Array> | null;
   /** `null`: the whole file, from the beginning. */
-  readonly part: { readonly span: Span | null; readonly byteSize: number } | null;
+  readonly part: { readonly range: ByteRange | null; readonly byteSize: number } | null;
   /** `null`: not said. */
   readonly contentLength: number | null;
 }
 
-export type AcceptedStatus = Exclude<FileStatus, "INCOMING" | "DELETING">;
-
 export interface Received {
   /** FAILED where that was found out since. */
-  readonly status: AcceptedStatus;
+  readonly status: AttachmentStatus;
   /** Whether it was this request that brought the end of it. */
   readonly isNew: boolean;
 }
@@ -86,7 +85,7 @@ interface TransferRow {
   readonly fileId: string;
   readonly roomId: string;
   readonly filename: string;
-  readonly status: "INCOMING" | AcceptedStatus;
+  readonly status: "INCOMING" | AttachmentStatus;
   readonly byteSize: number;
   readonly progress: Progress | null;
   readonly transferId: string | null;
@@ -117,19 +116,19 @@ function offsetOf({ status, byteSize, progress }: TransferRow): number {
   return status === "INCOMING" ? progress?.byteSize ?? 0 : byteSize;
 }
 
-function acceptedOf({ status }: TransferRow): AcceptedStatus | null {
+function acceptedOf({ status }: TransferRow): AttachmentStatus | null {
   return status === "INCOMING" ? null : status;
 }
 
 /** Where the request begins, if what it says of itself fits the file. Throws FILE_TOO_LARGE, INVALID_INPUT. */
 function requireFit({ byteSize }: TransferRow, { part, contentLength }: Sending): number {
-  const { span, byteSize: told } = part ?? { span: { start: 0, end: byteSize }, byteSize };
-  if (told > byteSize) throw tooLarge(byteSize);
+  const { range, byteSize: told } = part ?? { range: { start: 0, end: byteSize }, byteSize };
+  if (told > byteSize) throw moreThanAnnounced(byteSize);
   if (told < byteSize) throw unfit(`it was announced with ${byteSize} bytes, not ${told}`);
-  const { start, end } = span ?? { start: byteSize, end: byteSize };
+  const { start, end } = range ?? { start: byteSize, end: byteSize };
   if (end !== byteSize) throw unfit("`Content-Range` does not reach to the end");
   if (contentLength === null || contentLength === end - start) return start;
-  if (part === null && contentLength > byteSize) throw tooLarge(byteSize);
+  if (part === null && contentLength > byteSize) throw moreThanAnnounced(byteSize);
   throw unfit(`${end - start} bytes are to come, and \`Content-Length\` says ${contentLength}`);
 }
 

@@ -1,19 +1,19 @@
 /** Uploading to a room: files that came with the request, or that are announced to come by themselves. Every file counts for
  * the quota of who uploads it. */
 import type { App } from "../app.ts";
-import { AppError } from "../errors.ts";
+import { ATTACHMENTS_PER_MESSAGE_MAX } from "../config.ts";
+import { AppError, isRefusal } from "../errors.ts";
 import { cleanFilename } from "../lib/filenames.ts";
 import { newId } from "../lib/ids.ts";
-import { ATTACHMENTS_PER_MESSAGE_MAX } from "../config.ts";
+import type { Fragment } from "../platform/sql.ts";
 import { lockPermitted, type Member, requireMember } from "../rooms/members.ts";
 import { requirePermission } from "../rooms/permissions.ts";
-import type { Fragment } from "../platform/sql.ts";
 import { UNSENT_HOURS_MAX } from "./deletions.ts";
-import { statusOf } from "./acceptance.ts";
-import type { Inspection } from "./inspection.ts";
+import { statusOf } from "./files.ts";
 import { queueImage } from "./image_jobs.ts";
+import type { Inspection } from "./inspection.ts";
 import { uploadUrl } from "./links.ts";
-import { type IncomingFile, isRefusal } from "./receiving.ts";
+import { fileTooLarge, type IncomingFile } from "./receiving.ts";
 
 export interface Uploaded {
   /** Ids of those that were taken, in order. */
@@ -52,7 +52,7 @@ export interface AnnouncedFile {
 }
 
 /** Announces a file, which counts for the quota from now on. It is an attachment once all of its bytes have come to `url`.
- * Throws FORBIDDEN, INVALID_INPUT, FILE_TOO_LARGE, QUOTA_EXCEEDED, RATE_LIMITED. */
+ * Throws FORBIDDEN, NOT_A_MEMBER, INVALID_INPUT, FILE_TOO_LARGE, QUOTA_EXCEEDED, RATE_LIMITED. */
 export async function createUpload(
   app: App,
   member: Member,
@@ -62,9 +62,9 @@ export async function createUpload(
   if (byteSize <= 0) {
     throw new AppError("INVALID_INPUT", "Cannot upload the file: it takes at least one byte", { path: ["byteSize"] });
   }
-  if (byteSize > app.config.maxUploadBytes) throw fileTooLarge(app, ["byteSize"]);
+  const { sql, config } = app;
+  if (byteSize > config.maxUploadBytes) throw fileTooLarge(config.maxUploadBytes, ["byteSize"]);
   await app.limits.take("upload", member.userId);
-  const { sql } = app;
   const fileId = crypto.randomUUID();
   const file = sql`
     insert into files (id, owner_id, purpose, byte_size, unused_since)
@@ -74,14 +74,6 @@ export async function createUpload(
   const attachmentId = await insertAttachment(app, member, { file, byteSize, filename, mediaKind: "OTHER" });
   const expiresAt = new Date(Date.now() + UNSENT_HOURS_MAX * 3_600_000);
   return { attachmentId, expiresAt, url: uploadUrl(app, member.userId, attachmentId, expiresAt) };
-}
-
-export function fileTooLarge({ config }: App, path?: readonly string[]): AppError {
-  const limit = config.maxUploadBytes;
-  return new AppError("FILE_TOO_LARGE", `Cannot upload the file: it has more than ${limit} bytes`, {
-    limit,
-    ...path && { path },
-  });
 }
 
 function requireCount(count: number): void {

@@ -1,13 +1,14 @@
 /** Images made by code: sound ones of every kind, and those that are made to hurt a decoder. */
 import { Buffer } from "node:buffer";
 import { crc32, deflateSync } from "node:zlib";
-import sharp from "sharp";
+import sharp, { type Sharp } from "sharp";
 import type { ImageType } from "../../src/uploads/image_protocol.ts";
+import { type Bytes, joinBytes } from "./bytes.ts";
 
 export interface SoundImage {
   readonly what: string;
   readonly mediaType: ImageType;
-  readonly bytes: Uint8Array;
+  readonly bytes: Bytes;
 }
 
 /** A sound image of every type, in its usual forms. */
@@ -37,7 +38,7 @@ export async function makeSoundImages(): Promise<SoundImage[]> {
 }
 
 /** A JPEG of a phone: taken upright, with the place where it was taken. */
-export async function makePhonePhoto(): Promise<Uint8Array> {
+export async function makePhonePhoto(): Promise<Bytes> {
   const pixels = sharp(noise(60 * 40 * 3), { raw: { width: 60, height: 40, channels: 3 } });
   const gps = {
     GPSLatitudeRef: "N",
@@ -45,21 +46,21 @@ export async function makePhonePhoto(): Promise<Uint8Array> {
     GPSLongitudeRef: "E",
     GPSLongitude: "13/1 24/1 0/1",
   };
-  return await pixels.withExif({ IFD3: gps }).withMetadata({ orientation: 6 }).jpeg().toBuffer();
+  return new Uint8Array(await pixels.withExif({ IFD3: gps }).withMetadata({ orientation: 6 }).jpeg().toBuffer());
 }
 
 /** One colour of that size: its pixels are packed a thousandfold. */
-export function makePng(width: number, height: number, more: readonly Uint8Array[] = []): Uint8Array {
+export function makePng(width: number, height: number, more: readonly Uint8Array[] = []): Bytes {
   const row = Math.ceil(width / 8) + 1;
   return joinBytes(PNG_SIGNATURE, pngHeader(width, height), ...more, chunk("IDAT", packZeros(row * height)), IEND);
 }
 
-/** A PNG that says how large it is, and nothing else. */
-export function makePngHeader(width: number, height: number): Uint8Array {
-  return joinBytes(PNG_SIGNATURE, pngHeader(width, height), IEND);
+/** A PNG that says how large it is, and has no pixels. */
+export function makePngHeader(width: number, height: number): Bytes {
+  return joinBytes(PNG_SIGNATURE, pngHeader(width, height), chunk("IDAT", new Uint8Array(0)), IEND);
 }
 
-export function makeAnimatedPng(width: number, height: number, frames: number): Uint8Array {
+export function makeAnimatedPng(width: number, height: number, frames: number): Bytes {
   const parts = [PNG_SIGNATURE, pngHeader(width, height), chunk("acTL", joinBytes(uint32(frames), uint32(0)))];
   const pixels = deflateSync(new Uint8Array((Math.ceil(width / 8) + 1) * height));
   let sequence = 0;
@@ -70,15 +71,20 @@ export function makeAnimatedPng(width: number, height: number, frames: number): 
   return joinBytes(...parts, IEND);
 }
 
-/** Compressed text that unpacks to so many bytes of nothing. */
-export function makeTextBomb(byteSize: number): Uint8Array {
-  return chunk("zTXt", joinBytes(encode("Comment\0\0"), packZeros(byteSize)));
+/** Chunks of a PNG whose text, or colour profile, unpacks to so many bytes of nothing. */
+export function makeBombs(byteSize: number): Record<"zTXt" | "iTXt" | "iCCP", Bytes> {
+  const zeros = packZeros(byteSize);
+  return {
+    zTXt: chunk("zTXt", joinBytes("Comment\0\0", zeros)),
+    iTXt: chunk("iTXt", joinBytes("Comment\0\x01\0\0\0", zeros)),
+    iCCP: chunk("iCCP", joinBytes("profile\0\0", zeros)),
+  };
 }
 
 /** Frames of one pixel each on a screen of that size. */
-export function makeGif(width: number, height: number, frames: number, frame = [0, 0, 1, 1]): Uint8Array {
+export function makeGif(width: number, height: number, frames: number, frame = [0, 0, 1, 1]): Bytes {
   const screen = joinBytes(
-    encode("GIF89a"),
+    "GIF89a",
     uint16(width, height),
     new Uint8Array([0x80, 0, 0, 0, 0, 0, 255, 255, 255]),
   );
@@ -87,9 +93,8 @@ export function makeGif(width: number, height: number, frames: number, frame = [
 }
 
 /** A progressive JPEG that goes over its pixels again and again: its last scan is repeated. */
-export async function makeManyScans(scans: number): Promise<Uint8Array> {
-  const image = await sharp(noise(64 * 64 * 3), { raw: { width: 64, height: 64, channels: 3 } })
-    .jpeg({ progressive: true }).toBuffer();
+export async function makeManyScans(scans: number, pixels = smallNoise()): Promise<Bytes> {
+  const image = await pixels.jpeg({ progressive: true }).toBuffer();
   const starts: number[] = [];
   for (let at = image.indexOf(SCAN); at !== -1; at = image.indexOf(SCAN, at + 2)) starts.push(at);
   const last = image.subarray(starts.at(-1), image.length - 2);
@@ -98,13 +103,11 @@ export async function makeManyScans(scans: number): Promise<Uint8Array> {
 }
 
 /** Puts together the chunks of a WebP. */
-export function makeWebp(...chunks: readonly (readonly [name: string, data: Uint8Array])[]): Uint8Array {
+export function makeWebp(...chunks: readonly (readonly [name: string, data: Uint8Array])[]): Bytes {
   const body = joinBytes(
-    ...chunks.map(([name, data]) =>
-      joinBytes(encode(name), little(data.length, 4), data, new Uint8Array(data.length % 2))
-    ),
+    ...chunks.map(([name, data]) => joinBytes(name, little(data.length, 4), data, new Uint8Array(data.length % 2))),
   );
-  return joinBytes(encode("RIFF"), little(body.length + 4, 4), encode("WEBP"), body);
+  return joinBytes("RIFF", little(body.length + 4, 4), "WEBP", body);
 }
 
 /** A header of an extended WebP. */
@@ -119,7 +122,7 @@ export function webpFrame(
   [x, y] = [0, 0],
 ): readonly [string, Uint8Array] {
   const bits = (imageWidth - 1) + (imageHeight - 1) * 2 ** 14;
-  const image = joinBytes(encode("VP8L"), little(10, 4), new Uint8Array([0x2f]), little(bits, 4), new Uint8Array(5));
+  const image = joinBytes("VP8L", little(10, 4), new Uint8Array([0x2f]), little(bits, 4), new Uint8Array(5));
   const sizes = joinBytes(
     little(x / 2, 3),
     little(y / 2, 3),
@@ -130,14 +133,6 @@ export function webpFrame(
   return ["ANMF", joinBytes(sizes, image)];
 }
 
-export function joinBytes(...parts: readonly Uint8Array[]): Uint8Array {
-  return new Uint8Array(Buffer.concat(parts));
-}
-
-export function encode(text: string): Uint8Array {
-  return new TextEncoder().encode(text);
-}
-
 const PNG_SIGNATURE = new Uint8Array([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]);
 const IEND = chunk("IEND", new Uint8Array(0));
 const SCAN = Buffer.from([0xff, 0xda]);
@@ -146,8 +141,8 @@ function pngHeader(width: number, height: number): Uint8Array {
   return chunk("IHDR", joinBytes(uint32(width, height), new Uint8Array([1, 0, 0, 0, 0])));
 }
 
-function chunk(name: string, data: Uint8Array): Uint8Array {
-  const body = joinBytes(encode(name), data);
+function chunk(name: string, data: Uint8Array): Bytes {
+  const body = joinBytes(name, data);
   return joinBytes(uint32(data.length), body, uint32(crc32(body)));
 }
 
@@ -165,6 +160,10 @@ function uint16(...values: readonly number[]): Uint8Array {
 
 function little(value: number, length: number): Uint8Array {
   return Uint8Array.from({ length }, (_, index) => Math.floor(value / 256 ** index) % 256);
+}
+
+function smallNoise(): Sharp {
+  return sharp(noise(64 * 64 * 3), { raw: { width: 64, height: 64, channels: 3 } });
 }
 
 function noise(length: number): Uint8Array {

@@ -1,10 +1,9 @@
-/** Images for tests, made by code: good ones, and files that want to harm whoever opens them. */
-import { crc32, deflateSync } from "node:zlib";
+/** Pixels for tests, what a pool makes of them, and what is to be seen of that. */
 import sharp, { type Sharp } from "sharp";
 import { ImagePool } from "../../src/uploads/image_pool.ts";
 import type { ImageType, MadeRendition, ProcessedImage } from "../../src/uploads/image_protocol.ts";
+import type { Bytes } from "./bytes.ts";
 
-export type Bytes = Uint8Array<ArrayBuffer>;
 export type Color = readonly [red: number, green: number, blue: number];
 
 export interface Result extends ProcessedImage {
@@ -98,76 +97,6 @@ export function isNear(pixel: readonly number[], color: readonly number[], toler
 
 export function contains(file: Bytes, text: string): boolean {
   return new TextDecoder("latin1").decode(file).includes(text);
-}
-
-export function joined(...parts: readonly (Uint8Array | string)[]): Bytes {
-  const bytes = parts.map((part) => typeof part === "string" ? new TextEncoder().encode(part) : part);
-  const all = new Uint8Array(bytes.reduce((sum, { length }) => sum + length, 0));
-  let filled = 0;
-  for (const part of bytes) {
-    all.set(part, filled);
-    filled += part.length;
-  }
-  return all;
-}
-
-function chunk(name: string, data: Uint8Array): Bytes {
-  const body = joined(name, data);
-  return joined(uint32(data.length), body, uint32(crc32(body)));
-}
-
-function uint32(value: number): Bytes {
-  const bytes = new Uint8Array(4);
-  new DataView(bytes.buffer).setUint32(0, value);
-  return bytes;
-}
-
-/** A PNG of black and white pixels, all black: a few kilobytes, whatever its size. Without `pixels` it is only a header. */
-export function blackPng(side: number, { pixels = true, extra = [] as readonly Uint8Array[] } = {}): Bytes {
-  return joined(
-    Uint8Array.of(0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a),
-    chunk("IHDR", joined(uint32(side), uint32(side), Uint8Array.of(1, 0, 0, 0, 0))),
-    ...extra,
-    chunk("IDAT", pixels ? deflateSync(new Uint8Array((Math.ceil(side / 8) + 1) * side)) : new Uint8Array()),
-    chunk("IEND", new Uint8Array()),
-  );
-}
-
-/** Chunks that hold a text, or a colour profile, of that many zeros. */
-export function bombs(size: number): Record<string, Bytes> {
-  const zeros = deflateSync(new Uint8Array(size));
-  return {
-    zTXt: chunk("zTXt", joined("Comment\0\0", zeros)),
-    iTXt: chunk("iTXt", joined("Comment\0\x01\0\0\0", zeros)),
-    iCCP: chunk("iCCP", joined("profile\0\0", zeros)),
-  };
-}
-
-/** A GIF of empty frames. */
-export function emptyGif(side: number, frames: number): Bytes {
-  const size = Uint8Array.of(side & 255, side >> 8, side & 255, side >> 8);
-  const frame = joined(
-    Uint8Array.of(0x21, 0xf9, 4, 0, 10, 0, 0, 0), // graphic control: a delay
-    Uint8Array.of(0x2c, 0, 0, 0, 0),
-    size,
-    Uint8Array.of(0, 2, 2, 0x44, 0x01, 0), // no table of its own; LZW: clear, one pixel, end
-  );
-  return joined(
-    "GIF89a",
-    size,
-    Uint8Array.of(0x80, 0, 0, 0, 0, 0, 255, 255, 255),
-    ...Array.from({ length: frames }, () => frame),
-    Uint8Array.of(0x3b),
-  );
-}
-
-/** A progressive JPEG that repeats its last scan. */
-export async function manyScans(image: Sharp, scans: number): Promise<Bytes> {
-  const file = await asBytes(image.jpeg({ progressive: true }));
-  const starts: number[] = [];
-  for (let at = 0; at + 1 < file.length; at++) if (file[at] === 0xff && file[at + 1] === 0xda) starts.push(at);
-  const scan = file.subarray(starts.at(-1), file.length - 2);
-  return joined(file.subarray(0, -2), ...Array.from({ length: scans }, () => scan), file.subarray(-2));
 }
 
 /** Most memory that the process has held so far (Linux). */

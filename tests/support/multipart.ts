@@ -6,9 +6,10 @@ import { IncomingFile } from "../../src/uploads/receiving.ts";
 import type { App } from "../../src/app.ts";
 import { AppError } from "../../src/errors.ts";
 import type { Any } from "./app.ts";
-import { encode, joinBytes } from "./image_bytes.ts";
+import { encode, joinBytes } from "./bytes.ts";
+import { SlowRequest } from "./slow_requests.ts";
 
-export const BOUNDARY = "----a boundary 'of' ours".replaceAll(" ", "-").replaceAll("'", "");
+export const BOUNDARY = "----a-boundary-of-ours";
 export const FORM_TYPE = `multipart/form-data; boundary=${BOUNDARY}`;
 
 export interface Part {
@@ -22,9 +23,9 @@ export function formOf(...parts: readonly Part[]): Uint8Array<ArrayBuffer> {
   const texts = parts.map(({ name, filename, content }) => {
     const file = filename === undefined ? "" : `; filename="${filename}"\r\nContent-Type: image/png`;
     const head = `--${BOUNDARY}\r\nContent-Disposition: form-data; name="${name}"${file}\r\n\r\n`;
-    return joinBytes(encode(head), typeof content === "string" ? encode(content) : content, encode("\r\n"));
+    return joinBytes(head, content, "\r\n");
   });
-  return new Uint8Array(joinBytes(...texts, encode(`--${BOUNDARY}--\r\n`)));
+  return joinBytes(...texts, `--${BOUNDARY}--\r\n`);
 }
 
 /** The usual parts: an operation, a map, and files named 0, 1, 2… that belong into `variables.files`. */
@@ -132,43 +133,7 @@ export class FormServer implements AsyncDisposable {
   }
 }
 
-/** A client that writes a request piece by piece, and may go away in the middle. */
-export class SlowUpload implements Disposable {
-  private constructor(private readonly connection: Deno.TcpConn) {}
-
-  static async begin(target: string, headers: Readonly<Record<string, string>>): Promise<SlowUpload> {
-    const { hostname, port, host, pathname } = new URL(target);
-    const upload = new SlowUpload(await Deno.connect({ hostname, port: Number(port) }));
-    const lines = Object.entries({ host, "content-type": FORM_TYPE, ...headers }).map(([name, value]) =>
-      `${name}: ${value}`
-    );
-    await upload.write(encode([`POST ${pathname} HTTP/1.1`, ...lines, "", ""].join("\r\n")));
-    return upload;
-  }
-
-  async write(bytes: Uint8Array): Promise<void> {
-    for (let at = 0; at < bytes.length;) at += await this.connection.write(bytes.subarray(at));
-  }
-
-  /** A chunk of a body whose length is not announced. */
-  async writeChunk(bytes: Uint8Array): Promise<void> {
-    await this.write(joinBytes(encode(`${bytes.length.toString(16)}\r\n`), bytes, encode("\r\n")));
-  }
-
-  /** The answer, whether or not the request has come to its end. */
-  async answer(): Promise<string> {
-    let text = "";
-    const piece = new Uint8Array(65_536);
-    for (;;) {
-      const read = await this.connection.read(piece);
-      if (read === null) return text;
-      text += new TextDecoder().decode(piece.subarray(0, read));
-      const [head = "", body] = text.split("\r\n\r\n");
-      if (body !== undefined && body.length >= Number(/^content-length: (\d+)/im.exec(head)?.[1])) return text;
-    }
-  }
-
-  [Symbol.dispose](): void {
-    this.connection.close();
-  }
+/** Sends the head of a form, whose parts come bit by bit. */
+export function beginForm(target: string, headers: Readonly<Record<string, string>>): Promise<SlowRequest> {
+  return SlowRequest.begin("POST", target, { "content-type": FORM_TYPE, ...headers });
 }

@@ -31,12 +31,15 @@ export async function storageInBucket(): Promise<Storage> {
   };
 }
 
-/** Of files and directories. */
+/** Of files, and of directories with a slash at their end. None where there is no such directory, or it has just gone. */
 export async function pathsBelow(directory: string): Promise<string[]> {
-  const entries = await Array.fromAsync(Deno.readDir(directory));
+  const entries = await Array.fromAsync(Deno.readDir(directory)).catch((error) => {
+    if (error instanceof Deno.errors.NotFound) return [];
+    throw error;
+  });
   const paths = await Promise.all(entries.map(async ({ name, isDirectory }) => {
     const path = join(directory, name);
-    return isDirectory ? [path, ...await pathsBelow(path)] : [path];
+    return isDirectory ? [`${path}/`, ...await pathsBelow(path)] : [path];
   }));
   return paths.flat();
 }

@@ -1,9 +1,19 @@
 /** Files that are stored already, past uploading and processing: rows by SQL, bytes in the storage of the app. */
 import { createHash } from "node:crypto";
 import { findId, newId } from "../../src/lib/ids.ts";
-import { type FilePurpose, type FileStatus, type ImageSize, renditionKey, uploadKey } from "../../src/uploads/files.ts";
+import {
+  type FilePurpose,
+  type FileStatus,
+  IMAGE_SIZES,
+  type ImageSize,
+  type Rendition,
+  renditionKey,
+  type StoredFile,
+  uploadKey,
+} from "../../src/uploads/files.ts";
 import { attachmentUrl } from "../../src/uploads/links.ts";
 import type { Person, TestApp, TestRoom } from "./app.ts";
+import type { Bytes } from "./bytes.ts";
 
 export interface StoredAttachment {
   readonly id: string;
@@ -16,12 +26,10 @@ interface Stored {
   /** `null`: not sent yet. */
   readonly messageId?: string | null;
   readonly filename?: string;
-  readonly bytes?: Uint8Array<ArrayBuffer>;
+  readonly bytes?: Bytes;
   readonly mediaType?: string;
   readonly status?: FileStatus;
 }
-
-export const IMAGE_SIZES: readonly ImageSize[] = ["SMALL", "MEDIUM", "LARGE", "ORIGINAL"];
 
 /** Ten different bytes. */
 export const TEN_BYTES = new TextEncoder().encode("0123456789");
@@ -29,15 +37,7 @@ export const TEN_BYTES = new TextEncoder().encode("0123456789");
 /** Attaches a file that is no image. (Default: a text of ten bytes, not sent) */
 export async function attachFile({ app }: TestApp, as: Person, stored: Stored): Promise<StoredAttachment> {
   const { bytes = TEN_BYTES, mediaType = "text/plain", status = "READY" } = stored;
-  const fileId = crypto.randomUUID();
-  await app.files.store(uploadKey(fileId), new Blob([bytes]).stream());
-  await app.sql`
-    insert into files (id, owner_id, purpose, status, byte_size, media_type, sha256, unused_since)
-    values (
-      ${fileId}, ${findId("user", as.id)}, 'ATTACHMENT', ${status}, ${bytes.length}, ${mediaType}, ${
-    sha256(bytes)
-  }, null
-    )`;
+  const fileId = await storeFile({ app }, as, { bytes, mediaType, status });
   return await attach({ app }, as, { ...stored, fileId, mediaKind: "OTHER" });
 }
 
@@ -61,7 +61,7 @@ export async function giveIcon({ app }: TestApp, as: Person, room: Pick<TestRoom
 }
 
 /** What the image stores in this size. */
-export function renditionBytes(size: ImageSize): Uint8Array<ArrayBuffer> {
+export function renditionBytes(size: ImageSize): Bytes {
   return new TextEncoder().encode(`the image, ${size.toLowerCase()}`);
 }
 
@@ -76,37 +76,60 @@ async function storeImage(
   as: Person,
   { purpose, status }: { readonly purpose: FilePurpose; readonly status: FileStatus },
 ): Promise<string> {
-  const fileId = crypto.randomUUID();
-  await app.files.store(uploadKey(fileId), new Blob([IMAGE_AS_IT_CAME]).stream());
   const sizes = purpose === "PICTURE" ? (["SMALL", "MEDIUM"] as const) : IMAGE_SIZES;
+  const renditions = Object.fromEntries(sizes.map((size): [ImageSize, Rendition] => {
+    const bytes = renditionBytes(size);
+    const mediaType = size === "ORIGINAL" ? "image/jpeg" : "image/webp";
+    return [size, { mediaType, byteSize: bytes.length, sha256: sha256(bytes).toHex() }];
+  }));
+  const fileId = await storeFile({ app }, as, {
+    bytes: IMAGE_AS_IT_CAME,
+    mediaType: "image/jpeg",
+    purpose,
+    status,
+    made: status === "READY" ? { width: 40, height: 30, thumbhash: THUMBHASH, renditions } : null,
+  });
   for (const size of sizes) {
     await app.files.store(renditionKey(fileId, size), new Blob([renditionBytes(size)]).stream());
   }
-  const renditions = Object.fromEntries(sizes.map((size) => {
-    const bytes = renditionBytes(size);
-    const mediaType = size === "ORIGINAL" ? "image/jpeg" : "image/webp";
-    return [size, { mediaType, byteSize: bytes.length, sha256: createHash("sha256").update(bytes).digest("hex") }];
-  }));
-  const made = status === "READY"
-    ? { width: 40, height: 30, thumbhash: THUMBHASH, renditions: app.sql.json(renditions) }
-    : { width: null, height: null, thumbhash: null, renditions: null };
-  await app.sql`
+  return fileId;
+}
+
+/** Stores the bytes as they came, and all that is known of them; returns the id. */
+export async function storeFile({ app }: Pick<TestApp, "app">, as: Person, file: {
+  readonly bytes: Bytes;
+  readonly mediaType: string;
+  readonly status: FileStatus;
+  readonly purpose?: FilePurpose;
+  readonly made?: Pick<StoredFile, "width" | "height" | "thumbhash" | "renditions"> | null;
+  readonly ageSeconds?: number;
+}): Promise<string> {
+  const { bytes, mediaType, status, purpose = "ATTACHMENT", made = null, ageSeconds = 0 } = file;
+  const { sql } = app;
+  const [fileId, ownerId] = [crypto.randomUUID(), findId("user", as.id)];
+  await app.files.store(uploadKey(fileId), new Blob([bytes]).stream());
+  await sql`
     insert into files (
-      id, owner_id, purpose, status, byte_size, media_type, sha256, width, height, thumbhash, renditions, unused_since
+      id, owner_id, purpose, status, byte_size, media_type, sha256, width, height, thumbhash, renditions, created_at,
+      unused_since
     ) values (
-      ${fileId}, ${findId("user", as.id)}, ${purpose}, ${status}, ${IMAGE_AS_IT_CAME.length}, 'image/jpeg',
-      ${sha256(IMAGE_AS_IT_CAME)}, ${made.width}, ${made.height}, ${made.thumbhash}, ${made.renditions}, null
+      ${fileId}, ${ownerId}, ${purpose}, ${status}, ${bytes.length}, ${mediaType}, ${sha256(bytes)},
+      ${made?.width ?? null}, ${made?.height ?? null}, ${made?.thumbhash ?? null},
+      ${made && sql.json(made.renditions as never)}, now() - make_interval(secs => ${ageSeconds}), null
     )`;
   return fileId;
 }
 
-async function attach(
+/** Makes an attachment of a file that is stored. */
+export async function attach(
   { app }: Pick<TestApp, "app">,
   as: Person,
-  { room, messageId = null, filename = "notes.txt", fileId, mediaKind }: Stored & {
-    readonly fileId: string;
-    readonly mediaKind: "IMAGE" | "OTHER";
-  },
+  { room, messageId = null, filename = "notes.txt", fileId, mediaKind }:
+    & Pick<Stored, "room" | "messageId" | "filename">
+    & {
+      readonly fileId: string;
+      readonly mediaKind: "IMAGE" | "OTHER";
+    },
 ): Promise<StoredAttachment> {
   const id = newId();
   const message = messageId && findId("message", messageId);
@@ -134,5 +157,5 @@ export function linkTo(
 }
 
 function sha256(bytes: Uint8Array): Uint8Array {
-  return createHash("sha256").update(bytes).digest();
+  return new Uint8Array(createHash("sha256").update(bytes).digest());
 }

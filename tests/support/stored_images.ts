@@ -1,10 +1,9 @@
 /** Images as an upload leaves them: stored, in the tables, and waiting for their job. */
-import { createHash } from "node:crypto";
-import { findId, newId } from "../../src/lib/ids.ts";
-import { renditionKey, type StoredFile, uploadKey } from "../../src/uploads/files.ts";
+import { IMAGE_SIZES, renditionKey, type StoredFile, uploadKey } from "../../src/uploads/files.ts";
 import type { ImageType } from "../../src/uploads/image_protocol.ts";
 import { type Person, startApp, type TestApp, type TestRoom } from "./app.ts";
-import type { Bytes } from "./images.ts";
+import type { Bytes } from "./bytes.ts";
+import { attach, storeFile } from "./stored_files.ts";
 
 export interface StoredImage {
   readonly fileId: string;
@@ -25,24 +24,10 @@ export interface Place {
 /** Without a job: `queueImage` or a sweep gives it one. */
 export async function storeImage(app: TestApp, bytes: Bytes, place: Place): Promise<StoredImage> {
   const { by, room, isSent = true, mediaType = "image/jpeg", ageSeconds = 60 } = place;
-  const { sql, files } = app.app;
-  const [fileId, attachmentId] = [crypto.randomUUID(), newId()];
-  const [ownerId, roomId] = [findId("user", by.id), findId("room", room.id)];
-  const sha256 = createHash("sha256").update(bytes).digest();
-  await files.store(uploadKey(fileId), new Blob([bytes]).stream());
-  await sql`
-    insert into files (id, owner_id, purpose, status, byte_size, media_type, sha256, created_at, unused_since)
-    values (
-      ${fileId}, ${ownerId}, 'ATTACHMENT', 'PROCESSING', ${bytes.length}, ${mediaType}, ${sha256},
-      now() - make_interval(secs => ${ageSeconds}), null
-    )`;
-  const messageId = isSent ? findId("message", (await app.send(by, room, "Look")).id) : null;
-  await sql`
-    insert into attachments (id, file_id, room_id, uploader_id, filename, media_kind, message_id, seq)
-    select
-      ${attachmentId}, ${fileId}, ${roomId}, ${ownerId}, 'photo.jpg', 'IMAGE', ${messageId}::uuid,
-      (select seq from messages where id = ${messageId}::uuid)`;
-  return { fileId, attachmentId };
+  const fileId = await storeFile(app, by, { bytes, mediaType, status: "PROCESSING", ageSeconds });
+  const messageId = isSent ? (await app.send(by, room, "Look")).id : null;
+  const { id } = await attach(app, by, { room, messageId, fileId, filename: "photo.jpg", mediaKind: "IMAGE" });
+  return { fileId, attachmentId: id };
 }
 
 export async function findFile(app: TestApp, fileId: string): Promise<StoredFile & { readonly hasUpload: boolean }> {
@@ -65,7 +50,7 @@ export async function countEvents(app: TestApp, { attachmentId }: StoredImage): 
 export async function listStored(app: TestApp, fileId: string): Promise<string[]> {
   const keys = [
     uploadKey(fileId),
-    ...(["ORIGINAL", "LARGE", "MEDIUM", "SMALL"] as const).map((size) => renditionKey(fileId, size)),
+    ...IMAGE_SIZES.map((size) => renditionKey(fileId, size)),
   ];
   const found: string[] = [];
   for (const key of keys) {

@@ -3,6 +3,7 @@ import { strict as assert } from "node:assert";
 import { findId } from "../../src/lib/ids.ts";
 import type { Any, Api, Person, TestApp, TestRoom } from "./app.ts";
 import { done } from "./mutations.ts";
+import { SlowRequest } from "./slow_requests.ts";
 import { linkTo } from "./stored_files.ts";
 import { reachable } from "./uploads.ts";
 
@@ -93,11 +94,15 @@ export async function put(
 ): Promise<PutAnswer> {
   const headers = range === undefined ? {} : { "content-range": range };
   const response = await fetch(url, { method: "PUT", body: bytes, headers });
-  const offset = response.headers.get("upload-offset");
-  return { status: response.status, offset: offset === null ? null : Number(offset), body: await response.json() };
+  return { status: response.status, offset: offsetIn(response.headers), body: await response.json() };
 }
 
-export function rangeFrom(from: number, byteSize: number): string {
+function offsetIn(headers: Headers): number | null {
+  const offset = headers.get("upload-offset");
+  return offset === null ? null : Number(offset);
+}
+
+function rangeFrom(from: number, byteSize: number): string {
   return from === byteSize ? `bytes */${byteSize}` : `bytes ${from}-${byteSize - 1}/${byteSize}`;
 }
 
@@ -118,51 +123,34 @@ export function streamed(bytes: Uint8Array): ReadableStream<Uint8Array> {
   });
 }
 
-/** A `PUT` by hand, whose body comes bit by bit, or never to its end. */
+/** A `PUT` whose body comes bit by bit, or never to its end. */
 export class SlowPut implements Disposable {
-  private constructor(private readonly connection: Deno.TcpConn) {}
+  private constructor(private readonly request: SlowRequest) {}
 
   /** Sends the head of the request. */
   static async begin(
     { url, byteSize }: Pick<Announced, "url" | "byteSize">,
     { from = null }: { readonly from?: number | null } = {},
   ): Promise<SlowPut> {
-    const { hostname, port, host, pathname, search } = new URL(url);
-    const put = new SlowPut(await Deno.connect({ hostname, port: Number(port) }));
-    const headers = [
-      `PUT ${pathname}${search} HTTP/1.1`,
-      `Host: ${host}`,
-      "Connection: close",
-      `Content-Length: ${byteSize - (from ?? 0)}`,
-      ...from === null ? [] : [`Content-Range: ${rangeFrom(from, byteSize)}`],
-    ];
-    await put.send(new TextEncoder().encode(`${headers.join("\r\n")}\r\n\r\n`));
-    return put;
+    const request = await SlowRequest.begin("PUT", url, {
+      connection: "close",
+      "content-length": `${byteSize - (from ?? 0)}`,
+      ...from !== null && { "content-range": rangeFrom(from, byteSize) },
+    });
+    return new SlowPut(request);
   }
 
   async send(bytes: Uint8Array): Promise<void> {
-    for (let sent = 0; sent < bytes.length;) sent += await this.connection.write(bytes.subarray(sent));
+    await this.request.send(bytes);
   }
 
-  /** What the server says, whether or not it has heard everything. */
   async answer(): Promise<PutAnswer> {
-    const [decoder, buffer] = [new TextDecoder(), new Uint8Array(4096)];
-    for (let text = "";;) {
-      const [head = "", body] = text.split("\r\n\r\n");
-      const field = (name: string) => new RegExp(`^${name}: (\\d+)`, "im").exec(head)?.[1];
-      if (body !== undefined && body.length === Number(field("content-length"))) {
-        const offset = field("upload-offset");
-        const status = Number(head.split(" ")[1]);
-        return { status, offset: offset === undefined ? null : Number(offset), body: JSON.parse(body) };
-      }
-      const count = await this.connection.read(buffer);
-      if (count === null) throw new Error(`The server closed after: ${text}`);
-      text += decoder.decode(buffer.subarray(0, count));
-    }
+    const { status, headers, body } = await this.request.answer();
+    return { status, offset: offsetIn(headers), body: JSON.parse(body) };
   }
 
   [Symbol.dispose](): void {
-    this.connection.close();
+    this.request[Symbol.dispose]();
   }
 }
 

@@ -1,7 +1,10 @@
 /** Uploading as clients do: GraphQL multipart requests (https://github.com/jaydenseric/graphql-multipart-request-spec). */
 import { strict as assert } from "node:assert";
-import type { Answer, Any, Api, Person, TestRoom } from "./app.ts";
+import { findId } from "../../src/lib/ids.ts";
+import type { Answer, Any, Api, Person, TestApp, TestRoom } from "./app.ts";
+import { eventually } from "./eventually.ts";
 import { done } from "./mutations.ts";
+import { pathsBelow } from "./storages.ts";
 
 export interface TestFile {
   readonly name: string;
@@ -15,7 +18,7 @@ export function textFile(name: string, text: string): TestFile {
 }
 
 /** The form of a request whose files go to these paths. */
-export function multipart(operations: object, files: Readonly<Record<string, TestFile>>): FormData {
+function multipart(operations: object, files: Readonly<Record<string, TestFile>>): FormData {
   const form = new FormData();
   form.set("operations", JSON.stringify(operations));
   form.set("map", JSON.stringify(Object.fromEntries(Object.keys(files).map((path, index) => [index, [path]]))));
@@ -86,19 +89,24 @@ export async function shareFile(api: Api, as: Person, room: Pick<TestRoom, "id">
   return id;
 }
 
-/** Everything that is stored on disk below the directory, as paths. */
-export async function storedFiles(directory: string): Promise<string[]> {
-  const found: string[] = [];
-  const walk = async (path: string) => {
-    for await (const { name, isDirectory } of Deno.readDir(path)) {
-      if (isDirectory) await walk(`${path}/${name}`);
-      else found.push(`${path}/${name}`.slice(directory.length + 1));
-    }
-  };
-  await walk(directory).catch((error) => {
-    if (!(error instanceof Deno.errors.NotFound)) throw error; // nothing was ever stored
+/** Paths of all that the app has stored on its disk. */
+export async function storedFiles({ app }: TestApp): Promise<string[]> {
+  const paths = await pathsBelow(`${app.config.dataDir}/files`);
+  return paths.filter((path) => !path.endsWith("/"));
+}
+
+/** What counts for the quota of the person. */
+export async function storedBytes({ app }: TestApp, { id }: Person): Promise<number> {
+  const [user] = await app.sql<Any[]>`select stored_bytes from users where id = ${findId("user", id)}`;
+  return user.storedBytes;
+}
+
+/** Waits until all files are deleted, of whomever. */
+export async function untilNothingStored(app: TestApp): Promise<void> {
+  await eventually("nothing is stored", async () => {
+    const [{ count }] = await app.app.sql<[{ count: number }]>`select count(*)::int as count from files`;
+    return count === 0 && (await storedFiles(app)).length === 0;
   });
-  return found.sort();
 }
 
 /** A URL that the API gave, where the server under test listens. */
