@@ -1,6 +1,7 @@
 /** Promises of images: shown live as soon as they are made, upright and without what the camera noted, to those who may see them. */
 import { strict as assert } from "node:assert";
 import sharp from "sharp";
+import { findId } from "../src/lib/ids.ts";
 import { keepProcessing } from "../src/uploads/image_jobs.ts";
 import { requireMember } from "../src/rooms/members.ts";
 import { updateRoom } from "../src/rooms/settings.ts";
