@@ -2,7 +2,7 @@
 import { strict as assert } from "node:assert";
 import { createHash } from "node:crypto";
 import { IMAGE_SIZES, renditionKey, uploadKey } from "../src/uploads/files.ts";
-import { deleteProcessed } from "../src/uploads/deletions.ts";
+import { deleteProcessed, deleteUnused } from "../src/uploads/deletions.ts";
 import { fileTopic, keepProcessing, queueImage, requeueLost } from "../src/uploads/image_jobs.ts";
 import { ImagePool, ImageRefused, ImageWorkerLost } from "../src/uploads/image_pool.ts";
 import type { TestApp } from "./support/app.ts";
@@ -77,6 +77,17 @@ Deno.test("an image whose bytes are gone is FAILED, and one that nobody wants an
   for (const { fileId } of [unwanted, gone]) await queueImage(app.app, fileId);
   await untilStatus(app, [gone.fileId], "FAILED");
   assert.deepEqual(await listStored(app, unwanted.fileId), ["upload"], "whoever deletes it knows of this one alone");
+});
+
+Deno.test("what a killed process has made of an image that was deleted meanwhile is deleted too", async () => {
+  const { app, by, room } = await startWithRoom();
+  await using _app = app;
+  const { fileId, attachmentId } = await storeImage(app, small, { by, room, isSent: false });
+  await app.app.sql`delete from attachments where id = ${attachmentId}`;
+  await deleteUnused(app.app);
+  await app.app.files.store(renditionKey(fileId, "LARGE"), new Blob([small]).stream());
+  await queueImage(app.app, fileId);
+  await eventually("nothing is left", async () => (await listStored(app, fileId)).length === 0);
 });
 
 Deno.test("an image is made once, however often it is asked for", async () => {

@@ -1,7 +1,8 @@
 /** Promises of uploads: what is not acceptable is refused by itself, nobody stores more than is theirs, and what is not used goes. */
 import { strict as assert } from "node:assert";
 import { findId } from "../src/lib/ids.ts";
-import { deleteUnsent, deleteUnused } from "../src/uploads/deletions.ts";
+import { deleteUnsent, deleteUnused, discardFiles } from "../src/uploads/deletions.ts";
+import { uploadKey } from "../src/uploads/files.ts";
 import { type Any, startApp } from "./support/app.ts";
 import { eventually } from "./support/eventually.ts";
 import { makeGif, makePng, makePngHeader } from "./support/image_bytes.ts";
@@ -182,4 +183,12 @@ Deno.test("a file that was not sent within a day is deleted, and so is what noth
   ]);
   assert.equal((await storedFiles(app)).length, 1);
   assert.equal(await storedBytes(app, alice), 5);
+});
+
+Deno.test("what comes of a file that was given up meanwhile is deleted", async () => {
+  await using app = await startApp();
+  const fileId = crypto.randomUUID(); // its row is gone: it took more than an hour
+  await app.app.files.store(uploadKey(fileId), new Blob(["late"]).stream());
+  await discardFiles(app.app, [fileId]);
+  assert.deepEqual(await storedFiles(app), []);
 });

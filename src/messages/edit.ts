@@ -131,7 +131,12 @@ async function bury(app: App, member: Member, { id }: Message): Promise<Message 
         and (messages.author_id = member.user_id or ${isPermitted(sql, member.roomKind, "MANAGE_MESSAGES")})
         and messages.deleted_at is null
       for no key update of messages
-    ), ${logChange(app, member, { kind: "MESSAGE_DELETED" })}, ${buryMessages(app)}
+    ), ${buryMessages(app)}, ${
+      logChange(app, member, {
+        kind: "MESSAGE_DELETED",
+        provided: sql`(select count(*) from message) > 0`, // so that its files are locked before the room
+      })
+    }
     select message.*, event.seq as event_seq, event.created_at as event_at
     from message, event`
   );

@@ -56,13 +56,13 @@ async function deleteMessagesOf(
         order by messages.seq
         limit ${BATCH_MAX}
         for no key update of messages
-      ), room as (
+      ), ${buryMessages(app)}, room as (
         update rooms
         set ${takeSeq(app, app.sql`(select count(*) from target)`)}
         where id = ${member.roomId}
-          and exists (select from target)
+          and (select count(*) from message) > 0 -- so that their files are locked before the room
         returning last_seq
-      ), ${buryMessages(app)}
+      )
       insert into room_events (room_id, seq, kind, actor_id, subject_id)
       select ${member.roomId}, last_seq + 1 - row_number() over (order by target.seq desc), 'MESSAGE_DELETED',
         ${member.userId}::uuid, target.id

@@ -28,8 +28,14 @@ export function deleteReleased(app: App): void {
   app.background(deleteUnused(app));
 }
 
-/** Deletes those of the files that came in and that nothing has taken. */
+/** Deletes those of the files that came in and that nothing has taken. One that took so long to come that its row is gone
+ * has left bytes that no sweep would find. */
 export async function discardFiles(app: App, fileIds: readonly string[]): Promise<void> {
+  const known = await app.sql<{ id: string }[]>`
+    select id
+    from files
+    where id = any(${fileIds as string[]}::uuid[])`;
+  for (const fileId of fileIds) if (!known.some(({ id }) => id === fileId)) await app.files.delete(uploadKey(fileId));
   await app.sql`
     update files
     set status = 'DELETING'

@@ -89,7 +89,7 @@ export async function requeueLost(app: App): Promise<void> {
 async function processImage(app: App, pool: ImagePool, fileId: string): Promise<void> {
   try {
     const image = await findWaiting(app, fileId);
-    if (image === null) return;
+    if (image === null) return await dropUnwanted(app, fileId); // of a try whose process was killed
     const outcome = await makeImage(app, pool, image);
     if (outcome === null) return await failImage(app, fileId, "its bytes are gone");
     await finish(app, fileId, outcome);
@@ -144,8 +144,12 @@ async function finish(app: App, fileId: string, outcome: Outcome | null): Promis
     app.bus.publish(fileTopic(fileId), { fileId, status });
     return await (outcome === null ? deleteRenditions(app, fileId) : deleteUpload(app, fileId));
   }
+  await dropUnwanted(app, fileId);
+}
+
+/** Its other bytes may have been deleted before these were there. */
+async function dropUnwanted(app: App, fileId: string): Promise<void> {
   const [file] = await app.sql<{ status: string }[]>`select status from files where id = ${fileId}`;
-  // Its other bytes may have been deleted before these were there.
   if (file?.status !== "READY" && file?.status !== "PROCESSING") await deleteRenditions(app, fileId);
 }
 
