@@ -1,0 +1,26 @@
+/** Promises of work that comes in pieces: none is lost, and whatever else waits is not held up by all of it. */
+import { strict as assert } from "node:assert";
+import { Turns } from "../src/http/turns.ts";
+
+Deno.test("of many pieces at once a few have their turn, in order, and what else waits comes in between", async () => {
+  await using turns = new Turns(2);
+  const seen: string[] = [];
+  const others = setInterval(() => seen.push("other"), 0);
+  await Promise.all(Array.from({ length: 7 }, async (_, index) => {
+    await turns.take();
+    seen.push(`${index}`);
+  }));
+  clearInterval(others);
+  const pieces = seen.filter((each) => each !== "other");
+  assert.deepEqual(pieces, ["0", "1", "2", "3", "4", "5", "6"]);
+  for (const run of seen.join(" ").split("other")) assert.ok(run.trim().split(" ").length <= 4, seen.join(" "));
+  assert.ok(seen.includes("other"));
+});
+
+Deno.test("whoever comes while nobody waits has its turn at once, also after a rest", async () => {
+  await using turns = new Turns(2);
+  for (let round = 0; round < 5; round++) {
+    for (let index = 0; index < 3; index++) await turns.take();
+    await turns[Symbol.asyncDispose]();
+  }
+});
