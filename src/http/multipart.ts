@@ -9,6 +9,7 @@ import { cleanFilename } from "../lib/filenames.ts";
 import { within } from "../platform/timers.ts";
 import { fileTooLarge, type IncomingFile } from "../uploads/receiving.ts";
 import { badRequest, requestTimeout, requestTooLarge } from "./bad_requests.ts";
+import type { Turns } from "./turns.ts";
 import { parseMap, parseOperations, type UploadMap } from "./upload_map.ts";
 
 const OPERATIONS_BYTES_MAX = 256 * 1024;
@@ -37,6 +38,8 @@ export interface MultipartOptions {
   readonly receive: (part: ReceivedPart) => Promise<IncomingFile>;
   /** Milliseconds without a byte after which the client is taken for gone. (Default: 30_000) */
   readonly idleMs?: number;
+  /** Of pieces of all requests. (Default: none to wait for) */
+  readonly turns?: Turns;
 }
 
 /** Whether the request may carry files. */
@@ -54,7 +57,7 @@ export async function readMultipart(request: Request, options: MultipartOptions)
     if (Number(request.headers.get("content-length")) > bytesMax) throw requestTooLarge("it is too large", bytesMax);
     const form = new Form(request.headers.get("content-type") ?? "", options);
     try {
-      await feed(form, reader, { bytesMax, idleMs: options.idleMs ?? IDLE_MS });
+      await feed(form, reader, { ...options, bytesMax, idleMs: options.idleMs ?? IDLE_MS });
       return await form.end();
     } catch (error) {
       await form.abandon(error);
@@ -68,7 +71,7 @@ export async function readMultipart(request: Request, options: MultipartOptions)
 async function feed(
   form: Form,
   reader: ReadableStreamDefaultReader<Uint8Array>,
-  { bytesMax, idleMs }: { readonly bytesMax: number; readonly idleMs: number },
+  { bytesMax, idleMs, turns }: Pick<MultipartOptions, "turns"> & { readonly bytesMax: number; readonly idleMs: number },
 ): Promise<void> {
   let byteSize = 0;
   for (;;) {
@@ -77,6 +80,7 @@ async function feed(
     if (read.done) return;
     byteSize += read.value.length;
     if (byteSize > bytesMax) throw requestTooLarge("it is too large", bytesMax);
+    await turns?.take();
     await form.write(read.value);
     // A chunk may be larger than that, but no second one is read.
     if (!form.hasMap && byteSize > FORM_BYTES_MAX) throw requestTooLarge("its form is too large", FORM_BYTES_MAX);
