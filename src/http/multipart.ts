@@ -9,7 +9,7 @@ import { cleanFilename } from "../lib/filenames.ts";
 import { within } from "../platform/timers.ts";
 import { fileTooLarge, type IncomingFile } from "../uploads/receiving.ts";
 import { badRequest, requestTimeout, requestTooLarge } from "./bad_requests.ts";
-import type { Turns } from "./turns.ts";
+import type { Pacer } from "./pacer.ts";
 import { parseMap, parseOperations, type UploadMap } from "./upload_map.ts";
 
 const OPERATIONS_BYTES_MAX = 256 * 1024;
@@ -39,7 +39,7 @@ export interface MultipartOptions {
   /** Milliseconds without a byte after which the client is taken for gone. (Default: 30_000) */
   readonly idleMs?: number;
   /** Of pieces of all requests. (Default: none to wait for) */
-  readonly turns?: Turns;
+  readonly pacer?: Pacer;
 }
 
 /** Whether the request may carry files. */
@@ -71,7 +71,7 @@ export async function readMultipart(request: Request, options: MultipartOptions)
 async function feed(
   form: Form,
   reader: ReadableStreamDefaultReader<Uint8Array>,
-  { bytesMax, idleMs, turns }: Pick<MultipartOptions, "turns"> & { readonly bytesMax: number; readonly idleMs: number },
+  { bytesMax, idleMs, pacer }: Pick<MultipartOptions, "pacer"> & { readonly bytesMax: number; readonly idleMs: number },
 ): Promise<void> {
   let byteSize = 0;
   for (;;) {
@@ -80,7 +80,7 @@ async function feed(
     if (read.done) return;
     byteSize += read.value.length;
     if (byteSize > bytesMax) throw requestTooLarge("it is too large", bytesMax);
-    await turns?.take();
+    await pacer?.take();
     await form.write(read.value);
     // A chunk may be larger than that, but no second one is read.
     if (!form.hasMap && byteSize > FORM_BYTES_MAX) throw requestTooLarge("its form is too large", FORM_BYTES_MAX);

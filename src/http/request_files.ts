@@ -7,7 +7,7 @@ import { discardFiles } from "../uploads/deletions.ts";
 import { type IncomingFile, receiveFile } from "../uploads/receiving.ts";
 import { readMultipart, type ReceivedPart } from "./multipart.ts";
 import type { OperationContext } from "./operations.ts";
-import { Turns } from "./turns.ts";
+import { Pacer } from "./pacer.ts";
 
 /** Pieces of uploads in one turn of the event loop, of up to 64 KiB and 0.5 ms each. Of 50 photos at once without a bound,
  * one turn was 30 ms long and half of the messages meanwhile took 200 ms; so it is 8 ms, at 60 MB/s. */
@@ -35,7 +35,7 @@ export class RequestFiles {
     await limits.take("upload", viewer.userId);
     return await readMultipart(this.request, {
       fileBytesMax: config.maxUploadBytes,
-      turns: this.app.once(uploadTurns),
+      pacer: this.app.once(uploadPacer),
       receive: (part) => this.#receive(viewer, part),
     });
   }
@@ -60,6 +60,6 @@ export class RequestFiles {
   }
 }
 
-function uploadTurns(): Turns {
-  return new Turns(PIECES_PER_TURN);
+function uploadPacer(): Pacer {
+  return new Pacer(PIECES_PER_TURN);
 }

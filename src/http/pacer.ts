@@ -1,7 +1,7 @@
 /** Work that comes in pieces, a few in each turn of the event loop: whatever else waits has its turn in between. */
 import { pause } from "../platform/timers.ts";
 
-export class Turns implements AsyncDisposable {
+export class Pacer implements AsyncDisposable {
   #left: number;
   readonly #waiting: (() => void)[] = [];
   #running: Promise<void> | null = null;
