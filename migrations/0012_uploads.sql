@@ -26,6 +26,7 @@ create table files (
   has_upload boolean not null default true,
   -- Since when nothing refers to it; after a while it is deleted.
   unused_since timestamptz(3) default now(),
+  -- Of an announced one: when all of it had come.
   created_at timestamptz(3) not null default now()
 );
 
@@ -57,16 +58,18 @@ create table attachments (
   position smallint not null default 0,
   -- The message that is to be sent with it.
   scheduled_message_id uuid references scheduled_messages on delete set null,
+  -- Since when it waits for a message.
+  unsent_since timestamptz(3) not null default now(),
   created_at timestamptz(3) not null default now(),
   constraint attachments_sent check ((message_id is null) = (seq is null))
 );
 
 create index attachments_message on attachments (message_id, position) where message_id is not null;
-create index attachments_room on attachments (room_id, seq, position) where seq is not null;
+create index attachments_room on attachments (room_id, seq, position);
 create index attachments_scheduled on attachments (scheduled_message_id, position)
   where scheduled_message_id is not null;
 create index attachments_of_uploader on attachments (uploader_id) where message_id is null;
-create index attachments_unsent on attachments (created_at) where message_id is null and scheduled_message_id is null;
+create index attachments_unsent on attachments (unsent_since) where message_id is null and scheduled_message_id is null;
 
 -- So that a message without files is shown without asking for them.
 alter table messages add column attachment_count smallint not null default 0;
@@ -93,8 +96,16 @@ create trigger rooms_release after update of icon_id on rooms for each row
 create trigger rooms_deleted after delete on rooms for each row
   when (old.icon_id is not null) execute function release_file();
 
--- Drops the attachments of a message. Called under the lock of the message.
-create function drop_attachments(emptied_id uuid) returns bigint language sql volatile as $$
-  with dropped as (delete from attachments where message_id = emptied_id returning 1)
-  select count(*) from dropped
+-- A tombstone has no files, whoever makes it: nodes of the release before know nothing of them. Before the update, so that
+-- its files are locked before the room, as by whoever ends the processing of one.
+create function drop_attachments() returns trigger language plpgsql as $$
+begin
+  delete from attachments where message_id = old.id;
+  new.attachment_count := 0;
+  return new;
+end
 $$;
+
+create trigger messages_drop_attachments before update of deleted_at on messages for each row
+  when (old.deleted_at is null and new.deleted_at is not null and old.attachment_count > 0)
+  execute function drop_attachments();

@@ -1,7 +1,7 @@
 /** The one explicit value that everything works with: configuration and platform, opened in order, closed in reverse. */
 import { join } from "node:path";
 import type { Config } from "./config.ts";
-import { StartError } from "./errors.ts";
+import { AppError, StartError } from "./errors.ts";
 import { type Bus, MemoryBus } from "./platform/bus.ts";
 import { DatabaseSockets } from "./platform/database_sockets.ts";
 import { DatabaseWatch } from "./platform/database_watch.ts";
@@ -105,8 +105,8 @@ export async function createApp(config: Config, { database }: AppOptions = {}): 
     background(promise) {
       const settled = promise
         .catch((error) =>
-          isAway(error)
-            ? log.warn("The database was away: background work is left undone", { state: error.message })
+          isAway(error) || (error instanceof AppError && error.code === "UNAVAILABLE")
+            ? log.warn("A part of the server was away: background work is left undone", { state: error.message })
             : log.error("Background work failed", { error })
         )
         .finally(() => pending.delete(settled));

@@ -160,6 +160,31 @@ Deno.test("the files of a deleted message are deleted, and their bytes count no 
   assert.equal(await storedBytes(app, alice), 0);
 });
 
+Deno.test("a tombstone that a node of the release before makes has no files either", async () => {
+  await using app = await startApp();
+  const { alice, bob, room } = await meet(app);
+  const id = await uploadText(app, alice, room);
+  const { message } = await done(app, "sendMessage", { roomId: room.id, attachmentIds: [id] }, alice, MESSAGE);
+  await app.app.sql`update messages set content = null, deleted_at = now() where id = ${findId("message", message.id)}`;
+  assert.equal((await app.run(NODE, { id }, bob)).node, null);
+  const [row] = await app.app.sql<Any[]>`select attachment_count from messages where id = ${
+    findId("message", message.id)
+  }`;
+  assert.equal(row.attachmentCount, 0);
+});
+
+Deno.test("what was only announced can be given up, and so can a file in a room that one has left", async () => {
+  await using app = await startApp();
+  const { bob, room } = await meet(app);
+  const announce = { roomId: room.id, filename: "film.mp4", byteSize: 100 };
+  const { attachmentId } = await done(app, "createUpload", announce, bob, "attachmentId");
+  const unsent = await uploadText(app, bob, room);
+  await done(app, "leaveRoom", { roomId: room.id }, bob);
+  for (const id of [attachmentId, unsent]) await done(app, "deleteAttachment", { attachmentId: id }, bob);
+  await untilNothingStored(app);
+  assert.equal(await storedBytes(app, bob), 0);
+});
+
 Deno.test("text may be taken from a message that has files, not from one that has none", async () => {
   await using app = await startApp();
   const { alice, room } = await meet(app);

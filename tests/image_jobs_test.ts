@@ -68,13 +68,17 @@ Deno.test("a broken image is FAILED at once, its room hears of it, and only what
   assert.equal(await countEvents(app, image), 1);
 });
 
-Deno.test("an image whose bytes are gone is FAILED, and one that nobody wants any more leaves nothing", async () => {
+Deno.test("an image whose bytes are missing waits for a day, and one that nobody wants any more leaves nothing", async () => {
   const { app, by, room } = await startWithRoom();
   await using _app = app;
   const [gone, unwanted] = [await storeImage(app, small, { by, room }), await storeImage(app, small, { by, room })];
   await app.app.files.delete(uploadKey(gone.fileId));
   await app.app.sql`update files set status = 'DELETING' where id = ${unwanted.fileId}`;
   for (const { fileId } of [unwanted, gone]) await queueImage(app.app, fileId);
+  await eventually("no job is left", async () => (await app.app.jobs.listKeys("images")).size === 0);
+  assert.equal((await findFile(app, gone.fileId)).status, "PROCESSING", "they may be where another process looks");
+  await app.app.sql`update files set created_at = now() - interval '25 hours' where id = ${gone.fileId}`;
+  await requeueLost(app.app);
   await untilStatus(app, [gone.fileId], "FAILED");
   assert.deepEqual(await listStored(app, unwanted.fileId), ["upload"], "whoever deletes it knows of this one alone");
 });

@@ -109,6 +109,16 @@ Deno.test("a file that looks like an image and is broken ends as FAILED, is told
   await response.body?.cancel();
 });
 
+Deno.test("images that nobody makes are seen by whoever asks for the health of the server", async () => {
+  await using app = await startApp();
+  const { alice, room } = await meet(app);
+  const workerOf = async () => (await (await fetch(new URL("/readyz", app.url))).json()).parts.worker;
+  await uploaded(app, alice, room, await photoFile());
+  assert.equal(await workerOf(), "ready");
+  await app.app.sql`update files set created_at = now() - interval '61 seconds'`;
+  assert.equal(await workerOf(), "degraded");
+});
+
 Deno.test("an avatar is there when the mutation answers, square, and everybody's to see under a URL that never changes", async () => {
   await using app = await startApp({ IMAGE_WORKERS: "1" });
   const { alice, bob } = await meet(app);

@@ -10,7 +10,12 @@ import { HandmadeUpgrade, PROTOCOL } from "./support/sockets.ts";
 import { Wire } from "./support/wires.ts";
 
 /** What `/readyz` says of the parts that the suite runs on. */
-const PARTS = { postgres: "ready", ...TEST_REDIS_URL === null ? {} : { redis: "ready" }, storage: "ready" };
+const PARTS = {
+  postgres: "ready",
+  ...TEST_REDIS_URL === null ? {} : { redis: "ready" },
+  storage: "ready",
+  worker: "ready",
+};
 
 const at = ({ url }: TestApp, path: string) => new URL(path, url).href;
 
@@ -55,11 +60,12 @@ Deno.test({
     };
     const answer = (redis: "ready" | "degraded") => {
       const [all, part] = redis === "ready" ? ["OK", "OK"] : ["DEGRADED", "DEGRADED"];
-      const checks = [{ name: "postgres", status: "OK" }, { name: "redis", status: part }, {
-        name: "storage",
-        status: "OK",
+      const checks = [["postgres", "OK"], ["redis", part], ["storage", "OK"], ["worker", "OK"]]
+        .map(([name, status]) => ({ name, status }));
+      return [200, { status: redis, parts: { postgres: "ready", redis, storage: "ready", worker: "ready" } }, {
+        status: all,
+        checks,
       }];
-      return [200, { status: redis, parts: { postgres: "ready", redis, storage: "ready" } }, { status: all, checks }];
     };
     assert.deepEqual(await look(), answer("ready"));
     wire.refuse();

@@ -49,7 +49,7 @@ Deno.test("checks and counts are for admins; for everybody else they are null, w
   assert.deepEqual([database.name, database.status], ["postgres", "OK"]);
   assert.deepEqual(
     others.map(({ name, status }: Any) => [name, status]),
-    [...TEST_REDIS_URL === null ? [] : [["redis", "OK"]], ["storage", "OK"]],
+    [...TEST_REDIS_URL === null ? [] : [["redis", "OK"]], ["storage", "OK"], ["worker", "OK"]],
   );
   for (const { latencyMs } of [database, ...others]) assert.ok(latencyMs > 0);
   const other = await signUpAdmin(app);

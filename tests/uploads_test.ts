@@ -107,6 +107,19 @@ Deno.test("two files at once that would both take the last byte of a quota: one 
   assert.deepEqual((await storedFiles(app)).length, 1);
 });
 
+Deno.test("who has used up the quota is refused before a file is read", async () => {
+  await using app = await startApp({ UPLOAD_QUOTA_BYTES: "5" });
+  const alice = await app.signUp("alice");
+  const room = await app.makeRoom(alice);
+  await uploadText(app, alice, room, "12345");
+  const { status, body } = await postFiles(app, {
+    query: "mutation ($file: Upload) { updateAvatar(input: { file: $file }) { errors { code } } }",
+    variables: { file: null },
+    files: { "variables.file": textFile("a", "a") },
+  }, alice);
+  assert.deepEqual([status, body.errors?.[0].extensions.code], [400, "QUOTA_EXCEEDED"]);
+});
+
 Deno.test("an announced file counts for the quota, and is refused where it can't fit", async () => {
   await using app = await startApp({ UPLOAD_QUOTA_BYTES: "2000", MAX_UPLOAD_BYTES: "1500" });
   const alice = await app.signUp("alice");
@@ -165,7 +178,7 @@ Deno.test("a file that was not sent within a day is deleted, and so is what noth
   );
   for (const id of [old, attachmentId]) {
     await app.app.sql`
-      update attachments set created_at = now() - interval '25 hours' where id = ${findId("attachment", id)}`;
+      update attachments set unsent_since = now() - interval '25 hours' where id = ${findId("attachment", id)}`;
   }
   // As a node leaves it that was killed before anything referred to the file.
   const orphan = crypto.randomUUID();

@@ -6,6 +6,8 @@ import { ATTACHMENTS_PER_MESSAGE_MAX, type Config, ROOM_MEMBERS_MAX, TYPING_TIME
 import { PAGE_SIZE_MAX } from "../lib/pages.ts";
 import type { NodeCounts } from "../live/leases.ts";
 import { nodes } from "../live/nodes.ts";
+import { within } from "../platform/timers.ts";
+import { areImagesLate } from "../uploads/image_jobs.ts";
 import { isAdmin } from "./accounts.ts";
 import { storageChecks } from "./storage_checks.ts";
 
@@ -13,6 +15,8 @@ export type HealthStatus = "OK" | "DEGRADED" | "DOWN";
 
 /** Milliseconds until a part that answers counts as slow. */
 const SLOW_MS = 500;
+/** Milliseconds that one that does not answer is waited for. */
+const ANSWER_MS_MAX = 2_000;
 
 export interface ServiceCheck {
   readonly name: string;
@@ -75,8 +79,8 @@ function limitsOf(config: Config): ServerLimits {
 
 /** Asks the parts that are configured; the answer takes 2 s at most. */
 export async function checkParts(app: App): Promise<readonly ServiceCheck[]> {
-  const [database, storage] = await Promise.all([checkDatabase(app), checkStorage(app)]);
-  return [database, ...app.config.redisUrl === null ? [] : [checkRedis(app)], storage];
+  const [database, storage, worker] = await Promise.all([checkDatabase(app), checkStorage(app), checkWorker(app)]);
+  return [database, ...app.config.redisUrl === null ? [] : [checkRedis(app)], storage, worker];
 }
 
 async function checkDatabase({ database }: App): Promise<ServiceCheck> {
@@ -94,6 +98,15 @@ function checkRedis({ bus }: App): ServiceCheck {
 async function checkStorage(app: App): Promise<ServiceCheck> {
   const latencyMs = await app.once(storageChecks).ask();
   return { name: "storage", status: latencyMs === null || latencyMs > SLOW_MS ? "DEGRADED" : "OK", latencyMs };
+}
+
+/** Images that nobody makes keep nobody from talking: never worse than degraded. */
+async function checkWorker(app: App): Promise<ServiceCheck> {
+  const startMs = performance.now();
+  const answer = app.database.unlessStalled(() => areImagesLate(app)).catch(() => null);
+  const isLate = await within(ANSWER_MS_MAX, answer);
+  const latencyMs = isLate === null ? null : performance.now() - startMs;
+  return { name: "worker", status: isLate === false ? "OK" : "DEGRADED", latencyMs };
 }
 
 function lazily<T>(read: () => Promise<T>): () => Promise<T> {

@@ -5,6 +5,7 @@ import type { Viewer } from "../auth/viewer.ts";
 import { AppError } from "../errors.ts";
 import { discardFiles } from "../uploads/deletions.ts";
 import { type IncomingFile, receiveFile } from "../uploads/receiving.ts";
+import { requireQuota } from "../uploads/uploading.ts";
 import { readMultipart, type ReceivedPart } from "./multipart.ts";
 import type { OperationContext } from "./operations.ts";
 import { Pacer } from "./pacer.ts";
@@ -27,12 +28,13 @@ export class RequestFiles {
     return new Request(url, { method, headers, signal });
   }
 
-  /** Reads the request and stores its files. Nothing is read for nobody, nor above the rate limit.
-   * Throws UNAUTHENTICATED, RATE_LIMITED, and what `readMultipart` throws. */
+  /** Reads the request and stores its files. Nothing is read for nobody, above the rate limit, or where nothing more fits.
+   * Throws UNAUTHENTICATED, RATE_LIMITED, QUOTA_EXCEEDED, and what `readMultipart` throws. */
   async read({ viewer, refusal }: OperationContext): Promise<GraphQLParams> {
     if (viewer === null) throw refusal ?? new AppError("UNAUTHENTICATED", "Cannot take files: sign in first");
     const { limits, config } = this.app;
     await limits.take("upload", viewer.userId);
+    await requireQuota(this.app, viewer);
     return await readMultipart(this.request, {
       fileBytesMax: config.maxUploadBytes,
       pacer: this.app.once(uploadPacer),

@@ -63,7 +63,8 @@ export function holdFiles({ sql }: App): Fragment {
 export function releaseFiles({ sql }: App): Fragment {
   return sql`
       update attachments
-      set scheduled_message_id = null
+      set scheduled_message_id = null,
+        unsent_since = now()
       from scheduled
       where attachments.scheduled_message_id = scheduled.id
         and attachments.message_id is null

@@ -4,10 +4,10 @@ import type { Viewer } from "../auth/viewer.ts";
 import { AppError } from "../errors.ts";
 import { retryDeadlock } from "../platform/sql.ts";
 import { lockPermitted, requireMember } from "../rooms/members.ts";
-import { type Attachment, listVisibleAttachments, noSuchAttachment } from "../uploads/attachments.ts";
+import { listVisibleAttachments, noSuchAttachment } from "../uploads/attachments.ts";
 import { deleteReleased } from "../uploads/deletions.ts";
 import { type Changed, logChange, publishChange } from "./changes.ts";
-import { deleteMessage } from "./edit.ts";
+import { bury } from "./edit.ts";
 import { type Message, requireMessage } from "./messages.ts";
 
 /** Statements that may find that the message has just changed, before it is given up. */
@@ -17,14 +17,7 @@ const TRIES = 5;
  * a tombstone. Throws NOT_FOUND, FORBIDDEN. */
 export async function deleteAttachment(app: App, viewer: Viewer, attachmentId: string | null): Promise<Message | null> {
   for (let tries = 0; tries < TRIES; tries++) {
-    const [attachment] = attachmentId === null ? [] : await listVisibleAttachments(app, viewer, [attachmentId]);
-    if (attachment === undefined) throw noSuchAttachment();
-    if (attachment.uploaderId !== viewer.userId) {
-      throw new AppError("FORBIDDEN", "Cannot delete the file: it is not yours", { path: ["attachmentId"] });
-    }
-    const deleted = attachment.messageId === null
-      ? await deleteUnsentOne(app, attachment)
-      : await takeOff(app, viewer, { ...attachment, messageId: attachment.messageId });
+    const deleted = await deleteUnsent(app, viewer, attachmentId) ? null : await takeOff(app, viewer, attachmentId);
     if (deleted === "CHANGED") continue;
     deleteReleased(app);
     return deleted;
@@ -34,19 +27,24 @@ export async function deleteAttachment(app: App, viewer: Viewer, attachmentId: s
   });
 }
 
-async function deleteUnsentOne({ sql }: App, { id }: Attachment): Promise<null | "CHANGED"> {
-  const { count } = await sql`delete from attachments where id = ${id} and message_id is null`;
-  return count > 0 ? null : "CHANGED";
+/** Also what was only announced, and what was uploaded to a room that the viewer has left since. */
+async function deleteUnsent({ sql }: App, { userId }: Viewer, attachmentId: string | null): Promise<boolean> {
+  const { count } = await sql`
+    delete from attachments
+    where id = ${attachmentId}
+      and uploader_id = ${userId}
+      and message_id is null`;
+  return count > 0;
 }
 
-async function takeOff(
-  app: App,
-  viewer: Viewer,
-  { id, messageId }: Attachment & { readonly messageId: string },
-): Promise<Message | "CHANGED"> {
+async function takeOff(app: App, viewer: Viewer, attachmentId: string | null): Promise<Message | "CHANGED"> {
+  const { id, messageId } = await requireSent(app, viewer, attachmentId);
   const { message, member } = await requireMessage(app, viewer, messageId);
-  if (message.content === "" && message.attachmentCount === 1) return await deleteMessage(app, viewer, messageId);
   const { sql } = app;
+  if (message.content === "" && message.attachmentCount === 1) {
+    const isLast = sql`(messages.content = '' and messages.attachment_count = 1)`;
+    return await bury(app, member, message, isLast) ?? "CHANGED";
+  }
   const [changed] = await retryDeadlock(() =>
     sql<Changed[]>`
     with member as (${lockPermitted(app, member, { permission: "READ" })}
@@ -78,4 +76,16 @@ async function takeOff(
   );
   if (changed === undefined) await requireMember(app, viewer, member.roomId);
   return publishChange(app, member, { kind: "MESSAGE_EDITED", changed }) ?? "CHANGED";
+}
+
+/** Throws NOT_FOUND, FORBIDDEN. */
+async function requireSent(
+  app: App,
+  viewer: Viewer,
+  attachmentId: string | null,
+): Promise<{ readonly id: string; readonly messageId: string | null }> {
+  const [attachment] = attachmentId === null ? [] : await listVisibleAttachments(app, viewer, [attachmentId]);
+  if (attachment === undefined) throw noSuchAttachment();
+  if (attachment.uploaderId === viewer.userId) return attachment;
+  throw new AppError("FORBIDDEN", "Cannot delete the file: it is not yours", { path: ["attachmentId"] });
 }

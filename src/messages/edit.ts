@@ -2,7 +2,7 @@
 import type { App } from "../app.ts";
 import type { Viewer } from "../auth/viewer.ts";
 import { AppError } from "../errors.ts";
-import { retryDeadlock } from "../platform/sql.ts";
+import { type Fragment, retryDeadlock } from "../platform/sql.ts";
 import { limitKey, lockPermitted, type Member } from "../rooms/members.ts";
 import { isPermitted, requirePermission } from "../rooms/permissions.ts";
 import { notificationNews } from "../users/notifications.ts";
@@ -117,8 +117,14 @@ async function changeContent(
   return publishChange(app, member, { kind: "MESSAGE_EDITED", changed });
 }
 
-/** `null` where the message was deleted meanwhile, or the member has not the right any more. */
-async function bury(app: App, member: Member, { id }: Message): Promise<Message | null> {
+/** Makes a tombstone of the message, if the condition on `messages` holds. `null` where it does not, the message was deleted
+ * meanwhile, or the member has not the right any more. */
+export async function bury(
+  app: App,
+  member: Member,
+  { id }: Message,
+  provided: Fragment = app.sql`true`,
+): Promise<Message | null> {
   const { sql } = app;
   const [changed] = await retryDeadlock(() =>
     sql<Changed[]>`
@@ -130,6 +136,7 @@ async function bury(app: App, member: Member, { id }: Message): Promise<Message 
       where messages.id = ${id}
         and (messages.author_id = member.user_id or ${isPermitted(sql, member.roomKind, "MANAGE_MESSAGES")})
         and messages.deleted_at is null
+        and ${provided}
       for no key update of messages
     ), ${buryMessages(app)}, ${
       logChange(app, member, {

@@ -66,10 +66,15 @@ async function sendScheduled(app: App, scheduled: ScheduledMessage): Promise<voi
       app.log.warn("Cannot send a scheduled message now, trying again", { id, error });
       return; // once the claim has run out
     }
+    if (isOfFiles(error)) return await release(app, scheduled, 0); // one was just deleted: it goes without
     if (error.code === "NOT_SCHEDULABLE") return; // canceled or changed meanwhile, or nothing is in its way any more
     if (PASSING.includes(error.code)) return await release(app, scheduled, error.details.retryAfterMs ?? 0);
     await settle(app, scheduled, app.sql`status = 'FAILED', failure_reason = ${error.code}`);
   }
+}
+
+function isOfFiles({ code, details }: AppError): boolean {
+  return code === "NOT_FOUND" && details.path?.[0] === "attachmentIds";
 }
 
 /** Marks it as sent in the statement that sends it, and only if it is still this node's. */

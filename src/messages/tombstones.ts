@@ -13,11 +13,9 @@ export function buryMessages(app: App): Fragment {
         deleted_at = now(),
         mentions_everyone = false,
         pinned_at = null,
-        pinned_by_id = null,
-        attachment_count = 0
+        pinned_by_id = null
       from target
       where messages.id = target.id
-      returning messages.*, drop_mentions(messages.id, '{}'), drop_reactions(messages.id),
-        drop_attachments(messages.id)
+      returning messages.*, drop_mentions(messages.id, '{}'), drop_reactions(messages.id)
     ), ${indexText(app, null)}`;
 }

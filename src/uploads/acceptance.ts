@@ -39,7 +39,8 @@ export async function acceptTransfer(
       media_type = ${mediaType},
       sha256 = ${sha256},
       progress = null,
-      unused_since = null
+      unused_since = null,
+      created_at = now()
     from attachment
     where files.id = attachment.file_id
       and files.status = 'INCOMING'

@@ -50,7 +50,7 @@ export async function deleteUnsent({ sql }: App): Promise<number> {
     delete from attachments
     where message_id is null
       and scheduled_message_id is null
-      and created_at < now() - make_interval(hours => ${UNSENT_HOURS_MAX})`;
+      and unsent_since < now() - make_interval(hours => ${UNSENT_HOURS_MAX})`;
   return count;
 }
 
@@ -104,9 +104,15 @@ export async function deleteRenditions(app: App, fileId: string): Promise<void> 
 }
 
 async function deleteFile(app: App, { id, progress }: Pick<StoredFile, "id" | "progress">): Promise<void> {
-  if (progress !== null) await app.files.abandon(uploadKey(id), progress);
-  await app.files.delete(uploadKey(id));
-  await deleteRenditions(app, id);
+  try {
+    if (progress !== null) await app.files.abandon(uploadKey(id), progress);
+    await app.files.delete(uploadKey(id));
+    await deleteRenditions(app, id);
+  } catch (error) {
+    // It waits behind all others: one that can't be deleted must not be in their way.
+    await app.sql`update files set unused_since = now() where id = ${id}`;
+    throw error;
+  }
   await app.sql`
     with deleted as (
       delete from files

@@ -15,6 +15,10 @@ const QUEUE = "images";
 const SWEEP_MS = 60_000;
 /** Younger ones may be about to get their job. */
 const LOST_AFTER_SECONDS = 30;
+/** After a day without its bytes an image is given up. */
+const MISSING_MS_MAX = 86_400_000;
+/** An image that waits longer has nobody who works on it, or too many before it. */
+const LATE_SECONDS = 60;
 /** Files of one sweep. */
 const FILES_MAX = 1_000;
 
@@ -27,6 +31,7 @@ interface WaitingImage {
   readonly purpose: FilePurpose;
   readonly mediaType: ImageType;
   readonly byteSize: number;
+  readonly createdAt: Date;
 }
 
 type Outcome = Pick<ProcessedImage, "width" | "height" | "thumbhash"> & { readonly renditions: Renditions };
@@ -71,6 +76,17 @@ export function keepProcessing(app: App): Processing {
   };
 }
 
+/** Whether images wait for longer than they should. */
+export async function areImagesLate({ sql }: App): Promise<boolean> {
+  const [late] = await sql`
+    select
+    from files
+    where status = 'PROCESSING'
+      and created_at < now() - make_interval(secs => ${LATE_SECONDS})
+    limit 1`;
+  return late !== undefined;
+}
+
 /** Gives those a job again that have lost theirs: it was never sent, or its end could not be written down. */
 export async function requeueLost(app: App): Promise<void> {
   const rows = await app.sql<{ id: string }[]>`
@@ -91,7 +107,7 @@ async function processImage(app: App, pool: ImagePool, fileId: string): Promise<
     const image = await findWaiting(app, fileId);
     if (image === null) return await dropUnwanted(app, fileId); // of a try whose process was killed
     const outcome = await makeImage(app, pool, image);
-    if (outcome === null) return await failImage(app, fileId, "its bytes are gone");
+    if (outcome === null) return await missBytes(app, image);
     await finish(app, fileId, outcome);
   } catch (error) {
     if (error instanceof ImageRefused) return await failImage(app, fileId, error.message);
@@ -106,7 +122,7 @@ function isPassing(error: unknown): boolean {
 
 async function findWaiting({ sql }: App, fileId: string): Promise<WaitingImage | null> {
   const [image] = await sql<WaitingImage[]>`
-    select id, purpose, media_type, byte_size
+    select id, purpose, media_type, byte_size, created_at
     from files
     where id = ${fileId}
       and status = 'PROCESSING'`;
@@ -128,6 +144,12 @@ async function makeImage(app: App, pool: ImagePool, image: WaitingImage): Promis
     thumbhash,
     renditions: Object.fromEntries(renditions.map(({ size, ...rendition }) => [size, rendition])),
   };
+}
+
+/** They may be where another process looks: a volume that is not mounted here, a bucket that was not named. */
+async function missBytes(app: App, { id, createdAt }: WaitingImage): Promise<void> {
+  if (createdAt.getTime() < Date.now() - MISSING_MS_MAX) return await failImage(app, id, "its bytes are gone");
+  app.log.warn("An image has to wait: its bytes are not in the storage that this process sees", { file: id });
 }
 
 async function failImage(app: App, fileId: string, reason: string): Promise<void> {

@@ -170,6 +170,16 @@ export async function explainRefusal(app: App, incoming: Fragment): Promise<AppE
     : quotaExceeded(app);
 }
 
+/** For a request whose files are not read yet. Throws QUOTA_EXCEEDED for one who can upload nothing more. */
+export async function requireQuota(app: App, { userId }: Pick<Member, "userId">): Promise<void> {
+  const [full] = await app.sql`
+    select
+    from users
+    where id = ${userId}
+      and stored_bytes >= ${app.config.uploadQuotaBytes}`;
+  if (full !== undefined) throw quotaExceeded(app);
+}
+
 function quotaExceeded({ config }: App): AppError {
   const limit = config.uploadQuotaBytes;
   return new AppError("QUOTA_EXCEEDED", `Cannot upload the file: all of yours would have more than ${limit} bytes`, {
