@@ -5,7 +5,7 @@ import type { Viewer } from "../auth/viewer.ts";
 import { AppError } from "../errors.ts";
 import { discardFiles } from "../uploads/deletions.ts";
 import { type IncomingFile, receiveFile } from "../uploads/receiving.ts";
-import { requireQuota } from "../uploads/uploading.ts";
+import { requireQuota } from "../uploads/taking.ts";
 import { readMultipart, type ReceivedPart } from "./multipart.ts";
 import type { OperationContext } from "./operations.ts";
 import { Pacer } from "./pacer.ts";
@@ -34,7 +34,7 @@ export class RequestFiles {
     if (viewer === null) throw refusal ?? new AppError("UNAUTHENTICATED", "Cannot take files: sign in first");
     const { limits, config } = this.app;
     await limits.take("upload", viewer.userId);
-    await requireQuota(this.app, viewer);
+    await requireQuota(this.app, viewer.userId);
     return await readMultipart(this.request, {
       fileBytesMax: config.maxUploadBytes,
       pacer: this.app.once(uploadPacer),

@@ -12,7 +12,7 @@ import type { FileStatus, StoredFile } from "./files.ts";
 import { fileTopic, queueImage } from "./image_jobs.ts";
 import type { Inspection } from "./inspection.ts";
 import type { IncomingFile } from "./receiving.ts";
-import { explainRefusal, lockIncoming } from "./uploading.ts";
+import { chargeQuota, explainUntaken, lockIncoming, takeIncoming } from "./taking.ts";
 
 /** How long a mutation waits for its picture. */
 const WAIT_MS_MAX = 15_000;
@@ -112,28 +112,16 @@ async function takePicture(
   userId: string,
   { fileId, inspection }: { readonly fileId: string; readonly inspection: Inspection },
 ): Promise<void> {
-  const { byteSize, mediaType, sha256 } = inspection;
-  const incoming = lockIncoming(app, { userId }, fileId);
-  const [charged] = await app.sql`
+  const incoming = lockIncoming(app, userId, fileId);
+  const [taken] = await app.sql`
     with incoming as (${incoming}
-    ), charged as (
-      update users
-      set stored_bytes = stored_bytes + ${byteSize}
-      where id = ${userId}
-        and stored_bytes + ${byteSize} <= ${app.config.uploadQuotaBytes}
-        and exists (select from incoming)
-      returning id
+    ), actor as (
+      select ${userId}::uuid as user_id
+      from incoming
+    ), charged as (${chargeQuota(app, inspection.byteSize)}
     )
-    update files
-    set status = 'PROCESSING',
-      purpose = 'PICTURE',
-      byte_size = ${byteSize},
-      media_type = ${mediaType},
-      sha256 = ${sha256}
-    from charged, incoming
-    where files.id = incoming.id
-    returning files.id`;
-  if (charged === undefined) throw await explainRefusal(app, incoming);
+    ${takeIncoming(app, "PICTURE", inspection)}`;
+  if (taken === undefined) throw await explainUntaken(app, incoming);
 }
 
 function notAnImage(path: string): AppError {

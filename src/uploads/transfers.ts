@@ -6,7 +6,7 @@ import type { ByteRange } from "../lib/byte_ranges.ts";
 import type { Progress } from "../platform/files.ts";
 import { type Member, requireMember } from "../rooms/members.ts";
 import { requirePermission } from "../rooms/permissions.ts";
-import { acceptTransfer, type Claim, discardTransfer } from "./acceptance.ts";
+import { acceptTransfer, type Claim, discardTransfer } from "./transfer_claims.ts";
 import type { AttachmentStatus } from "./attachments.ts";
 import { statusOf, uploadKey } from "./files.ts";
 import type { Inspection } from "./inspection.ts";
@@ -66,7 +66,7 @@ export async function receiveTransfer(app: App, link: Link, sending: Sending): P
   const start = requireFit(transfer, sending);
   const claim = { attachmentId: transfer.id, fileId: transfer.fileId, transferId: crypto.randomUUID() };
   const from = sending.part === null ? await beginAnew(app, claim) : await goOn(app, claim, start);
-  if (from === undefined) return await explainRefusal(app, link);
+  if (from === undefined) return await outcomeOfOther(app, link);
   try {
     const body = meterBody(sending.body, { byteSize: transfer.byteSize - start });
     const onSafe = (progress: Progress) => keepProgress(app, claim, progress);
@@ -75,7 +75,7 @@ export async function receiveTransfer(app: App, link: Link, sending: Sending): P
     throw await explainBreak(app, link, { claim, error });
   }
   const inspection = await inspect(app, transfer, claim);
-  if (!await acceptTransfer(app, member, { claim, inspection })) return await explainRefusal(app, link);
+  if (!await acceptTransfer(app, member, { claim, inspection })) return await outcomeOfOther(app, link);
   return { status: statusOf(inspection.mediaKind), isNew: true };
 }
 
@@ -203,7 +203,7 @@ async function explainBreak(
 }
 
 /** Why nothing was claimed or accepted; returns where another request has done it all. */
-async function explainRefusal(app: App, link: Link): Promise<Received> {
+async function outcomeOfOther(app: App, link: Link): Promise<Received> {
   const { transfer } = await requireTransfer(app, link);
   const status = acceptedOf(transfer);
   if (status === null) throw new OffsetMismatch(offsetOf(transfer));

@@ -9,11 +9,11 @@ import type { Fragment } from "../platform/sql.ts";
 import { lockPermitted, type Member, requireMember } from "../rooms/members.ts";
 import { requirePermission } from "../rooms/permissions.ts";
 import { UNSENT_HOURS_MAX } from "./deletions.ts";
-import { statusOf } from "./files.ts";
 import { queueImage } from "./image_jobs.ts";
 import type { Inspection } from "./inspection.ts";
 import { uploadUrl } from "./links.ts";
 import { fileTooLarge, type IncomingFile } from "./receiving.ts";
+import { chargeQuota, explainUntaken, lockIncoming, quotaExceeded, takeIncoming } from "./taking.ts";
 
 export interface Uploaded {
   /** Ids of those that were taken, in order. */
@@ -89,41 +89,16 @@ function requireCount(count: number): void {
 async function takeFile(app: App, member: Member, { fileId, filename, outcome }: IncomingFile): Promise<string> {
   if (outcome instanceof AppError) throw outcome;
   const { byteSize, mediaKind } = outcome;
-  const incoming = lockIncoming(app, member, fileId);
-  const file = settleIncoming(app, outcome);
+  const incoming = lockIncoming(app, member.userId, fileId);
+  const file = takeIncoming(app, "ATTACHMENT", outcome);
   const attachmentId = await insertAttachment(app, member, { incoming, file, byteSize, filename, mediaKind });
   // In the background: an image whose job gets lost is found by its status.
   if (mediaKind === "IMAGE") app.background(queueImage(app, fileId));
   return attachmentId;
 }
 
-/** Select of the file that came in, locked; none where it was taken already, or the client has gone. */
-export function lockIncoming({ sql }: App, { userId }: Pick<Member, "userId">, fileId: string): Fragment {
-  return sql`
-    select id
-    from files
-    where id = ${fileId}
-      and owner_id = ${userId}
-      and status = 'INCOMING'
-    for update`;
-}
-
-/** Update that makes a stored file of the part `incoming`, and returns its `id`. */
-function settleIncoming({ sql }: App, { byteSize, mediaType, mediaKind, sha256 }: Inspection): Fragment {
-  return sql`
-    update files
-    set status = ${statusOf(mediaKind)},
-      byte_size = ${byteSize},
-      media_type = ${mediaType},
-      sha256 = ${sha256},
-      unused_since = null
-    from charged, incoming
-    where files.id = incoming.id
-    returning files.id`;
-}
-
 interface NewAttachment {
-  /** Select of what has to be there; nothing is done without a row of it. */
+  /** Select of the file that has come in (`lockIncoming`); left out of one that is only announced. */
   readonly incoming?: Fragment;
   /** Statement that makes a row of `files` for the part `charged`, and returns its `id`. */
   readonly file: Fragment;
@@ -137,20 +112,14 @@ interface NewAttachment {
 async function insertAttachment(
   app: App,
   member: Member,
-  { incoming = app.sql`select`, file, byteSize, filename, mediaKind }: NewAttachment,
+  { incoming, file, byteSize, filename, mediaKind }: NewAttachment,
 ): Promise<string> {
-  const { sql, config } = app;
+  const { sql } = app;
   const provided = sql`exists (select from incoming)`;
   const [attachment] = await sql<{ id: string }[]>`
-    with incoming as (${incoming}
+    with incoming as (${incoming ?? sql`select`}
     ), actor as (${lockPermitted(app, member, { permission: "ATTACH_FILES", provided })}
-    ), charged as (
-      update users
-      set stored_bytes = stored_bytes + ${byteSize}
-      from actor
-      where users.id = actor.user_id
-        and stored_bytes + ${byteSize} <= ${config.uploadQuotaBytes}
-      returning users.id
+    ), charged as (${chargeQuota(app, byteSize)}
     ), file as (${file}
     )
     insert into attachments (id, file_id, room_id, uploader_id, filename, media_kind)
@@ -159,30 +128,5 @@ async function insertAttachment(
     returning id`;
   if (attachment !== undefined) return attachment.id;
   requirePermission(await requireMember(app, member, member.roomId), "ATTACH_FILES", "roomId");
-  throw await explainRefusal(app, incoming);
-}
-
-/** Why nothing was made of a file: it is not there any more, or too much. */
-export async function explainRefusal(app: App, incoming: Fragment): Promise<AppError> {
-  const [there] = await app.sql`${incoming}`;
-  return there === undefined
-    ? new AppError("INVALID_INPUT", "Cannot take the file: it is taken already")
-    : quotaExceeded(app);
-}
-
-/** For a request whose files are not read yet. Throws QUOTA_EXCEEDED for one who can upload nothing more. */
-export async function requireQuota(app: App, { userId }: Pick<Member, "userId">): Promise<void> {
-  const [full] = await app.sql`
-    select
-    from users
-    where id = ${userId}
-      and stored_bytes >= ${app.config.uploadQuotaBytes}`;
-  if (full !== undefined) throw quotaExceeded(app);
-}
-
-function quotaExceeded({ config }: App): AppError {
-  const limit = config.uploadQuotaBytes;
-  return new AppError("QUOTA_EXCEEDED", `Cannot upload the file: all of yours would have more than ${limit} bytes`, {
-    limit,
-  });
+  throw incoming ? await explainUntaken(app, incoming) : quotaExceeded(app);
 }
