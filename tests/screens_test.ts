@@ -35,7 +35,7 @@ const SCREENS: Readonly<Record<string, ScreenCost>> = {
   Login: { statements: 5, variables: ({ alice }) => ({ input: { login: alice.username, password: alice.password } }) },
   Refresh: { statements: 2, variables: ({ alice }) => ({ input: { refreshToken: alice.refreshToken } }) },
   Upload: {
-    statements: 10,
+    statements: 9,
     variables: ({ room }) => ({ input: { roomId: room.id, files: [null, null] } }),
     files: { "variables.input.files.0": textFile("a.txt", "one"), "variables.input.files.1": textFile("b.txt", "two") },
   },

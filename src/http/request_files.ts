@@ -58,7 +58,8 @@ export class RequestFiles {
   }
 
   #discard(files: readonly IncomingFile[]): void {
-    if (files.length > 0) this.app.background(discardFiles(this.app, files.map(({ fileId }) => fileId)));
+    const fileIds = files.filter(({ isTaken }) => !isTaken).map(({ fileId }) => fileId);
+    if (fileIds.length > 0) this.app.background(discardFiles(this.app, fileIds));
   }
 }
 

@@ -8,6 +8,9 @@ import { inspectFile, type Inspection } from "./inspection.ts";
 
 /** One file of a request, as the `Upload` scalar hands it to a resolver: stored and inspected, or refused. */
 export class IncomingFile {
+  /** Whether it is known to be taken: all others are tried to be discarded after the request. */
+  isTaken = false;
+
   constructor(
     readonly filename: string,
     /** In the table `files`; nobody's yet. */

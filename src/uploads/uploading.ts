@@ -86,12 +86,14 @@ function requireCount(count: number): void {
   });
 }
 
-async function takeFile(app: App, member: Member, { fileId, filename, outcome }: IncomingFile): Promise<string> {
+async function takeFile(app: App, member: Member, incomingFile: IncomingFile): Promise<string> {
+  const { fileId, filename, outcome } = incomingFile;
   if (outcome instanceof AppError) throw outcome;
   const { byteSize, mediaKind } = outcome;
   const incoming = lockIncoming(app, member.userId, fileId);
   const file = takeIncoming(app, "ATTACHMENT", outcome);
   const attachmentId = await insertAttachment(app, member, { incoming, file, byteSize, filename, mediaKind });
+  incomingFile.isTaken = true;
   // In the background: an image whose job gets lost is found by its status.
   if (mediaKind === "IMAGE") app.background(queueImage(app, fileId));
   return attachmentId;
