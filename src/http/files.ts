@@ -70,7 +70,11 @@ async function send(app: App, request: Request, found: Found): Promise<Response>
     return Response.json({ error }, { status: 416, headers: { "content-range": `bytes */${byteSize}` } });
   }
   const body = await app.files.read(key, ...range === null ? [] : [range]);
-  if (body === null) throw new AppError("NOT_FOUND", "Cannot find the file: it has just been deleted");
+  if (body === null) {
+    // One that has just been deleted, or all of them, where the storage is another one than before.
+    app.log.warn("The storage does not have the bytes of a file", { key });
+    throw new AppError("NOT_FOUND", "Cannot find the file: its bytes are not in the storage");
+  }
   const { start, end } = range ?? { start: 0, end: byteSize };
   return new Response(body, {
     status: range === null ? 200 : 206,
