@@ -1,5 +1,6 @@
 /** Uploading files, and deleting them. */
 import { requireViewer } from "../src/context.ts";
+import { AppError } from "../src/errors.ts";
 import { encodeId, findId } from "../src/lib/ids.ts";
 import { deleteAttachment } from "../src/messages/attachment_deletion.ts";
 import { IncomingFile } from "../src/uploads/receiving.ts";
@@ -21,7 +22,8 @@ builder.scalarType("Upload", {
 
 function requireFile(value: unknown): IncomingFile {
   if (value instanceof IncomingFile) return value;
-  throw new TypeError("Cannot read the file: it comes as a part of a multipart request, and stands in a variable");
+  const state = "it comes as a part of a multipart request, and stands in a variable";
+  throw new AppError("BAD_USER_INPUT", `Cannot read the file: ${state}`);
 }
 
 mutation("uploadAttachments", {

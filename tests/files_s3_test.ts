@@ -4,6 +4,7 @@ import { AppError } from "../src/errors.ts";
 import type { Files, Progress } from "../src/platform/files.ts";
 import { openS3Files } from "../src/platform/files_s3.ts";
 import { assertSameBytes, Body, bytesOf, readAll } from "./support/bodies.ts";
+import { HangingStorage } from "./support/hanging_storages.ts";
 import { type S3Failure, S3Server } from "./support/s3_server.ts";
 import { Notes } from "./support/storages.ts";
 import { Wire } from "./support/wires.ts";
@@ -13,6 +14,8 @@ const PIECE_BYTES = 5 * MIB;
 const KEY = "01234567-5f0c/upload";
 const LARGE = bytesOf(2 * PIECE_BYTES + 12_345);
 const SMALL = LARGE.subarray(0, 10_000);
+/** Tries again at once. */
+const HASTY = { pauseMs: 10 };
 
 Deno.test("a wrong secret is refused, and none is ever told", async () => {
   await using server = await S3Server.start();
@@ -46,7 +49,7 @@ Deno.test("a bucket that is not there is told as UNAVAILABLE, not as a file that
 
 const SLOW_DOWN = { status: 503, code: "SlowDown" };
 const PASSING: Record<string, S3Failure> = {
-  "a small file that is answered SlowDown": { method: "PUT", ...SLOW_DOWN },
+  "a file that is answered SlowDown": { method: "PUT", ...SLOW_DOWN },
   "a beginning that is answered SlowDown": { method: "POST", part: "uploads", ...SLOW_DOWN },
   "a piece that is answered SlowDown": { method: "PUT", part: "partNumber", ...SLOW_DOWN },
   "a piece that was taken, though the answer says no": {
@@ -65,10 +68,10 @@ const PASSING: Record<string, S3Failure> = {
 
 Deno.test("what passes is tried again, and the file is stored once and whole", async (test) => {
   await using server = await S3Server.start();
-  const files = openS3Files(server.config);
+  const files = openS3Files(server.config, HASTY);
   for (const [name, failure] of Object.entries(PASSING)) {
     await test.step(name, async () => {
-      for (const bytes of [SMALL, LARGE]) {
+      for (const bytes of failure.part ? [LARGE] : [SMALL, LARGE]) {
         await server.fail(failure);
         await files.store(KEY, new Body(bytes).stream);
         assertSameBytes(await readAll(await files.read(KEY)), bytes);
@@ -86,7 +89,7 @@ Deno.test("what passes is tried again, and the file is stored once and whole", a
 
 Deno.test("what does not pass is told after some tries, and the transfer goes on later", async () => {
   await using server = await S3Server.start();
-  const files = openS3Files(server.config);
+  const files = openS3Files(server.config, HASTY);
   for (let times = 0; times < 3; times++) await server.fail({ method: "POST", part: "uploadId", ...SLOW_DOWN });
   const notes = new Notes();
   const isAway = { code: "UNAVAILABLE", message: "Cannot reach the files: the storage answers 503 SlowDown" };
@@ -151,7 +154,7 @@ Deno.test("connections that break again and again lose nothing: each transfer go
 Deno.test("while the storage can't be reached all is UNAVAILABLE; then the transfer goes on", async () => {
   await using server = await S3Server.start();
   await using wire = await Wire.to(server.port);
-  const files = openS3Files({ ...server.config, endpoint: `http://127.0.0.1:${wire.port}` });
+  const files = openS3Files({ ...server.config, endpoint: `http://127.0.0.1:${wire.port}` }, HASTY);
   const notes = new Notes();
   const onSafe = async (progress: Progress) => {
     await notes.onSafe(progress);
@@ -189,6 +192,20 @@ Deno.test("a storage that swallows everything fails its check, and does not hold
   const files = openS3Files({ ...server.config, endpoint: `http://127.0.0.1:${wire.port}` });
   const message = "Cannot reach the files: the storage does not answer";
   await assert.rejects(files.check(), { code: "UNAVAILABLE", message });
+});
+
+Deno.test("a storage that hangs is asked once, and a piece of a file has longer than a read or a small file", async () => {
+  await using storage = new HangingStorage();
+  const files = openS3Files(storage.config, { answerMsMax: 100 });
+  let isOver = false;
+  const large = files.store(KEY, new Body(LARGE.subarray(0, 100_000)).stream).finally(() => isOver = true);
+  const [sent] = [assert.rejects(large, { code: "UNAVAILABLE" }), await storage.asked(1)];
+  for (const act of [() => files.read(KEY), () => files.delete(KEY), () => files.store(KEY, new Body(SMALL).stream)]) {
+    await assert.rejects(async () => void await act(), { code: "UNAVAILABLE" });
+  }
+  assert.deepEqual([storage.count, isOver], [4, false]);
+  storage.hangUp();
+  await sent;
 });
 
 Deno.test("transfers that are slow take no memory, and don't hold up one that is fast", async () => {

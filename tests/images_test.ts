@@ -137,13 +137,14 @@ Deno.test("an avatar is there when the mutation answers, square, and everybody's
   assert.notEqual(second.user.avatar.url, seen.url);
   await eventually("the old one is deleted", async () => (await fetchStatus(app, seen.url)) === 404);
   for (
-    const [file, code] of [
-      [textFile("page.txt", "no image"), "UNSUPPORTED_MEDIA_TYPE"],
-      [{ name: "broken.jpg", bytes: await brokenJpeg() }, "UNSUPPORTED_MEDIA_TYPE"],
+    const [file, state] of [
+      [textFile("page.txt", "no image"), "it is no JPEG, PNG, GIF or WebP image"],
+      [{ name: "broken.jpg", bytes: await brokenJpeg() }, "the image is damaged"],
     ] as const
   ) {
     const { errors } = await setAvatar(app, alice, file);
-    assert.deepEqual(errors.map(({ code, path }: Any) => [code, path]), [[code, ["file"]]]);
+    const told = errors.map(({ code, path, message }: Any) => [code, ...path, message]);
+    assert.deepEqual(told, [["UNSUPPORTED_MEDIA_TYPE", "file", `Cannot use the file: ${state}`]]);
   }
   assert.equal((await avatar()).url, second.user.avatar.url, "a refused one leaves the old one");
   await done(app, "updateAvatar", { file: null }, alice);
@@ -253,7 +254,7 @@ async function brokenJpeg(): Promise<Uint8Array<ArrayBuffer>> {
 async function setAvatar(app: TestApp, as: Person, file: TestFile): Promise<Any> {
   const { body } = await postFiles(app, {
     query: `mutation ($input: UpdateAvatarInput!) {
-      updateAvatar(input: $input) { user { avatar { url } } errors { code path } }
+      updateAvatar(input: $input) { user { avatar { url } } errors { code path message } }
     }`,
     variables: { input: { file: null } },
     files: { "variables.input.file": file },

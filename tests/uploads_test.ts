@@ -67,6 +67,33 @@ Deno.test("images that would hurt a decoder are refused before one sees them, an
   await untilNothingStored(app);
 });
 
+Deno.test("a file that comes without a form is refused by what it has to be, and is no bug of the server", async () => {
+  await using app = await startApp();
+  const alice = await app.signUp("alice");
+  const { id: roomId } = await app.makeRoom(alice);
+  const message = "Cannot read the file: it comes as a part of a multipart request, and stands in a variable";
+  const mutation = (variables: string, input: string) =>
+    `mutation (${variables}) { uploadAttachments(input: ${input}) { __typename } }`;
+  const requests = [
+    ...[{}, "hello", 5, [{}], true].map((file) => ({
+      query: mutation("$roomId: ID!, $file: Upload!", "{ roomId: $roomId, files: [$file] }"),
+      variables: { roomId, file },
+    })),
+    { query: mutation("$input: UploadAttachmentsInput!", "$input"), variables: { input: { roomId, files: [{}] } } },
+  ];
+  for (const request of requests) {
+    const { status, body: { errors: [error] = [], data } } = await app.post(request, alice);
+    const { code } = error.extensions;
+    assert.deepEqual([status, data, code, error.message], [400, undefined, "BAD_USER_INPUT", message], request.query);
+  }
+  const written = { query: mutation("$roomId: ID!", "{ roomId: $roomId, files: [5] }"), variables: { roomId } };
+  const { status, body: { errors: [error] = [] } } = await app.post(written, alice);
+  assert.deepEqual([status, error.extensions.code], [400, "GRAPHQL_VALIDATION_FAILED"]);
+  assert.ok(error.message.includes(message), error.message);
+  const { values: [{ value } = { value: -1 }] } = await app.app.metrics.internalErrors.get();
+  assert.equal(value, 0, "none is logged as an unexpected error");
+});
+
 Deno.test("hostile names are made harmless", async () => {
   await using app = await startApp();
   const alice = await app.signUp("alice");

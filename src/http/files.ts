@@ -6,17 +6,25 @@ import { contentDisposition } from "../lib/filenames.ts";
 import { readFileLink, readPictureLink } from "../uploads/links.ts";
 import { findPicture, findServed, type Served } from "../uploads/serving.ts";
 import { answer, type Resource } from "./answers.ts";
+import { endUnread } from "./unread_bodies.ts";
 
 /** Whatever a browser takes the file for, it runs nothing of it, and nobody frames it. */
 const CONTENT_POLICY = "default-src 'none'; frame-ancestors 'none'; sandbox";
 const PICTURE_SECONDS = 31_536_000;
+/** Milliseconds, as nginx has it (`send_timeout`). A player that pauses for longer asks for the rest by a range. */
+const UNREAD_MS_MAX = 60_000;
+
+export interface ServingOptions {
+  /** Milliseconds after which the answer ends of which its client reads nothing. (Default: 60_000) */
+  readonly unreadMsMax?: number;
+}
 
 /** A file of a message, for the one whom the link was made for. */
-export function answerFile(app: App, request: Request): Promise<Response> {
+export function answerFile(app: App, request: Request, options: ServingOptions = {}): Promise<Response> {
   return answer(
     app,
     request,
-    reading(app, async (url) => {
+    reading(app, options, async (url) => {
       const link = readFileLink(app, url);
       if (link === null) {
         throw new AppError("FORBIDDEN", "Cannot show the file: the link has expired or was changed; ask for a new one");
@@ -33,7 +41,7 @@ export function answerPicture(app: App, request: Request): Promise<Response> {
   return answer(
     app,
     request,
-    reading(app, async (url) => {
+    reading(app, {}, async (url) => {
       const link = readPictureLink(url);
       if (link === null) throw new AppError("NOT_FOUND", "Cannot find the picture: there is none at this URL");
       return { served: await findPicture(app, link), cacheControl: `public, max-age=${PICTURE_SECONDS}, immutable` };
@@ -46,9 +54,13 @@ interface Found {
   readonly cacheControl: string;
 }
 
-function reading(app: App, find: (url: URL) => Promise<Found>): Resource {
+function reading(
+  app: App,
+  { unreadMsMax = UNREAD_MS_MAX }: ServingOptions,
+  find: (url: URL) => Promise<Found>,
+): Resource {
   return {
-    GET: async (request, url) => await send(app, request, await find(url)),
+    GET: async (request, url) => await send(app, request, { ...await find(url), unreadMsMax }),
     HEAD: async (request, url) => describe(request, await find(url)),
   };
 }
@@ -60,8 +72,8 @@ function describe({ headers }: Request, { served, cacheControl }: Found): Respon
     : new Response(null, { headers: { ...about, "content-length": String(served.byteSize) } });
 }
 
-async function send(app: App, request: Request, found: Found): Promise<Response> {
-  const { served: { key, byteSize }, served, cacheControl } = found;
+async function send(app: App, request: Request, found: Found & Required<ServingOptions>): Promise<Response> {
+  const { served: { key, byteSize }, served, cacheControl, unreadMsMax } = found;
   const about = aboutFile(served, cacheControl);
   if (isKnown(request.headers, about.etag)) return describe(request, found);
   const range = isSame(request.headers, about.etag) ? parseRange(request.headers.get("range"), byteSize) : null;
@@ -70,9 +82,13 @@ async function send(app: App, request: Request, found: Found): Promise<Response>
     return Response.json({ error }, { status: 416, headers: { "content-range": `bytes */${byteSize}` } });
   }
   const body = await app.files.read(key, ...range === null ? [] : [range]);
-  if (body === null) throw new AppError("NOT_FOUND", "Cannot find the file: it has just been deleted");
+  if (body === null) {
+    // One that has just been deleted, or all of them, where the storage is another one than before.
+    app.log.warn("The storage does not have the bytes of a file", { key });
+    throw new AppError("NOT_FOUND", "Cannot find the file: its bytes are not in the storage");
+  }
   const { start, end } = range ?? { start: 0, end: byteSize };
-  return new Response(body, {
+  return new Response(endUnread(body, unreadMsMax), {
     status: range === null ? 200 : 206,
     headers: {
       ...about,

@@ -159,7 +159,7 @@ class Form {
     const put = this.#expected.get(name ?? "");
     if (put === undefined) throw badRequest(`the file ${quote(name ?? "")} is not in \`map\`, or comes twice`);
     this.#expected.delete(name ?? "");
-    const part = { filename: cleanFilename(filename ?? ""), body: this.#openBody(file) };
+    const part = { filename: cleanFilename(unescapeName(filename ?? "")), body: this.#openBody(file) };
     this.#receiving.push(this.options.receive(part).then(put).catch((error) => this.#fail(error)));
   }
 
@@ -233,6 +233,12 @@ function createParser(contentType: string, fileBytesMax: number): BusboyInstance
   } catch {
     throw badRequest("its `Content-Type` has no boundary");
   }
+}
+
+/** What browsers escape in a name, and nothing else: they leave a `%` as it is
+ * (https://html.spec.whatwg.org/multipage/form-control-infrastructure.html#multipart-form-data). */
+function unescapeName(name: string): string {
+  return name.replaceAll("%22", '"').replaceAll("%0D", "\r").replaceAll("%0A", "\n");
 }
 
 function cutOff(): GraphQLError {

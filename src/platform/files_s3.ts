@@ -7,7 +7,7 @@ import type { ByteRange } from "../lib/byte_ranges.ts";
 import { Turns } from "../lib/turns.ts";
 import { type Files, type Progress, requireKey, type Transfer, transferIsOver } from "./files.ts";
 import { Pieces } from "./pieces.ts";
-import { asAway, emptyStream, S3Client, S3Refusal, type S3Request, textIn } from "./s3_client.ts";
+import { asAway, emptyStream, S3Client, type S3Limits, S3Refusal, type S3Request, textIn } from "./s3_client.ts";
 
 /** The least that S3 takes for a piece: what is lost of a transfer that breaks off is less than that. */
 const PIECE_BYTES = 5 * 1024 * 1024;
@@ -17,8 +17,8 @@ const SENDING_MAX = 4;
 const CHECK_MS_MAX = 2_000;
 const TOKEN = "x-amz-meta-transfer";
 
-export function openS3Files(config: S3Config): Files {
-  return new S3Files(new S3Client(config));
+export function openS3Files(config: S3Config, limits: Partial<S3Limits> = {}): Files {
+  return new S3Files(new S3Client(config, limits));
 }
 
 /** A multipart upload, and what is safe of it. */
@@ -135,7 +135,7 @@ class S3Files implements Files {
     const { key, id: uploadId, parts } = upload;
     const body = new TextEncoder().encode(completionOf(parts));
     try {
-      await this.s3.send({ method: "POST", key, query: { uploadId }, body });
+      await this.s3.send({ method: "POST", key, query: { uploadId }, body, isWork: true });
     } catch (error) {
       // An answer may have been lost, or the request before this one just when its file was there.
       if (!isRefusal(error, "NoSuchUpload")) throwOverOrAway(error);

@@ -5,13 +5,24 @@ import type { AppError } from "../errors.ts";
 import { storageAway } from "./files.ts";
 import { pause } from "./timers.ts";
 
-/** Milliseconds for an answer, and for one to a request that carries a piece of a file or makes the storage join many. */
-const ANSWER_MS_MAX = 10_000;
-const WORK_MS_MAX = 60_000;
+/** How long a storage is waited for, in milliseconds: people wait with us. */
+export interface S3Limits {
+  /** For the answer to a request that carries little, and until the last moment at which any is tried again: what fails at once
+   * is worth another try, a storage that hangs goes on hanging. (Default: 5_000) */
+  readonly answerMsMax: number;
+  /** For one that carries a piece of a file, or makes the storage join many: a piece of 5 MiB goes at 2 Mbit/s.
+   * (Default: 20_000) */
+  readonly workMsMax: number;
+  /** At most, before the second try; twice that before the third. (Default: 400) */
+  readonly pauseMs: number;
+}
+
+const LIMITS: S3Limits = { answerMsMax: 5_000, workMsMax: 20_000, pauseMs: 400 };
+/** Bytes of a body from which on it is no little one: 64 KiB in 5 s are 100 kbit/s. */
+const LARGE_BYTES = 65_536;
 /** Milliseconds until the next bytes of a file that is read. */
 const STALL_MS_MAX = 30_000;
 const TRIES_MAX = 3;
-const PAUSE_MS = 200;
 
 export interface S3Request {
   readonly method: "GET" | "HEAD" | "PUT" | "POST" | "DELETE";
@@ -22,7 +33,9 @@ export interface S3Request {
   readonly body?: Uint8Array<ArrayBuffer>;
   /** (Default: 3) */
   readonly triesMax?: number;
-  /** Milliseconds for each. (Default: 10_000, and 60_000 with a body) */
+  /** Takes the storage a while. (Default: whether its body is large) */
+  readonly isWork?: boolean;
+  /** Milliseconds for each. (Default: by `S3Limits`) */
   readonly msMax?: number;
 }
 
@@ -51,8 +64,13 @@ function isPassing(error: unknown): boolean {
 export class S3Client {
   readonly #signer: AwsClient;
   readonly #bucketUrl: string;
+  readonly #limits: S3Limits;
 
-  constructor({ endpoint, bucket, region, accessKeyId, secretAccessKey }: S3Config) {
+  constructor(
+    { endpoint, bucket, region, accessKeyId, secretAccessKey }: S3Config,
+    limits: Partial<S3Limits> = {},
+  ) {
+    this.#limits = { ...LIMITS, ...limits };
     // Its own repetitions leave bodies unread, and don't repeat what found no answer.
     this.#signer = new AwsClient({ accessKeyId, secretAccessKey, region, service: "s3", retries: 0 });
     this.#bucketUrl = `${endpoint}/${encodeURIComponent(bucket)}`;
@@ -60,9 +78,8 @@ export class S3Client {
 
   /** Throws `S3Refusal` for an answer that will not be another one later, and UNAVAILABLE. */
   async send(request: S3Request): Promise<S3Answer> {
-    return await repeated(request, async () => {
-      const { msMax = request.body ? WORK_MS_MAX : ANSWER_MS_MAX } = request;
-      using limit = new TimeLimit(msMax);
+    return await this.#repeat(request, async () => {
+      using limit = new TimeLimit(request.msMax ?? this.#msMaxOf(request));
       const response = await this.#fetch(request, limit.signal);
       const text = await response.text();
       requireSuccess(response, text);
@@ -72,8 +89,8 @@ export class S3Client {
 
   /** The answer's body as it comes. Throws as `send`; the stream itself throws UNAVAILABLE. */
   async open(request: S3Request): Promise<{ readonly headers: Headers; readonly body: ReadableStream<Uint8Array> }> {
-    return await repeated(request, async () => {
-      const limit = new TimeLimit(ANSWER_MS_MAX);
+    return await this.#repeat(request, async () => {
+      const limit = new TimeLimit(this.#limits.answerMsMax);
       try {
         const response = await this.#fetch(request, limit.signal);
         if (!response.ok) requireSuccess(response, await response.text());
@@ -83,6 +100,26 @@ export class S3Client {
         limit.stop();
       }
     });
+  }
+
+  #msMaxOf({ body, isWork = body !== undefined && body.length >= LARGE_BYTES }: S3Request): number {
+    return isWork ? this.#limits.workMsMax : this.#limits.answerMsMax;
+  }
+
+  async #repeat<T>({ triesMax = TRIES_MAX }: S3Request, act: () => Promise<T>): Promise<T> {
+    const beganMs = performance.now();
+    for (let tries = 1;; tries++) {
+      try {
+        return await act();
+      } catch (error) {
+        if (!isPassing(error)) throw error;
+        // At random, so that those who failed together don't come back together.
+        const pauseMs = this.#limits.pauseMs * 2 ** (tries - 1) * (0.5 + Math.random() / 2);
+        const isLate = performance.now() + pauseMs - beganMs > this.#limits.answerMsMax;
+        if (tries >= triesMax || isLate) throw asAway(error);
+        await pause(pauseMs);
+      }
+    }
   }
 
   async #fetch({ method, key, query = {}, headers = {}, body }: S3Request, signal: AbortSignal): Promise<Response> {
@@ -114,19 +151,6 @@ export function asAway(error: unknown): AppError {
 function requireSuccess({ ok, status }: Response, text: string): void {
   const code = text.includes("<Error>") ? textIn(text, "Code") : null;
   if (!ok || code !== null) throw new S3Refusal(status, code ?? "");
-}
-
-async function repeated<T>({ triesMax = TRIES_MAX }: S3Request, act: () => Promise<T>): Promise<T> {
-  for (let tries = 1;; tries++) {
-    try {
-      return await act();
-    } catch (error) {
-      if (!isPassing(error)) throw error;
-      if (tries >= triesMax) throw asAway(error);
-      // At random, so that those who failed together don't come back together.
-      await pause(PAUSE_MS * 2 ** tries * (0.5 + Math.random() / 2));
-    }
-  }
 }
 
 /** Aborts a request that takes too long. */

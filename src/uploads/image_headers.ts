@@ -26,9 +26,9 @@ export function findImageType(head: Uint8Array): ImageType | null {
   return /^RIFF[^]{4}WEBP/.test(text) ? "image/webp" : null;
 }
 
-/** Of a file whose name or first bytes say one thing, and the rest another. */
-export function contentMismatch(): AppError {
-  return new AppError("UNSUPPORTED_MEDIA_TYPE", "Cannot take the file: the content does not match its type");
+/** Of an image that does not come to its end, or whose parts contradict each other. */
+export function brokenImage(): AppError {
+  return new AppError("UNSUPPORTED_MEDIA_TYPE", "Cannot take the file: the image is incomplete or damaged");
 }
 
 interface Area {
@@ -37,7 +37,7 @@ interface Area {
 }
 
 function requireSound(isSound: boolean): void {
-  if (!isSound) throw contentMismatch();
+  if (!isSound) throw brokenImage();
 }
 
 function requireSize({ width, height }: Area): void {

@@ -5,7 +5,7 @@ import { AppError } from "../errors.ts";
 import { pause } from "../platform/timers.ts";
 import { Bytes, type Walk } from "./byte_walk.ts";
 import type { MediaKind } from "./files.ts";
-import { contentMismatch, findImageType, IMAGE_WALKS } from "./image_headers.ts";
+import { brokenImage, findImageType, IMAGE_WALKS } from "./image_headers.ts";
 
 /** Bytes at the beginning that the type is told by: file-type knows most by so many. */
 const HEAD_BYTES = 4096;
@@ -36,9 +36,9 @@ export async function inspectFile(body: ReadableStream<Uint8Array>, filename: st
     const head = await takeHead(pieces);
     if (head.length === 0) throw new AppError("EMPTY", "Cannot take the file: it is empty");
     const imageType = findImageType(head);
-    if (imageType === null && isNamedLikeImage(filename)) throw contentMismatch();
-    const walk = imageType && new ImageWalk(IMAGE_WALKS[imageType]);
     const mediaType = imageType ?? await findMediaType(head.subarray(0, HEAD_BYTES));
+    if (imageType === null) requireNoImageName(filename, mediaType);
+    const walk = imageType && new ImageWalk(IMAGE_WALKS[imageType]);
     const hash = createHash("sha256");
     let byteSize = 0;
     const take = (piece: Uint8Array) => {
@@ -73,7 +73,7 @@ class ImageWalk {
 
   /** Throws UNSUPPORTED_MEDIA_TYPE where the image has not come to its end. */
   end(): void {
-    if (!this.#isDone) throw contentMismatch();
+    if (!this.#isDone) throw brokenImage();
   }
 }
 
@@ -110,8 +110,13 @@ async function takeHead(pieces: AsyncGenerator<Uint8Array, void, void>): Promise
   return head;
 }
 
-function isNamedLikeImage(filename: string): boolean {
-  return /\.(png|jpe?g|gif|webp)\s*$/i.test(filename);
+/** Throws UNSUPPORTED_MEDIA_TYPE where the name promises an image that the content is not. */
+function requireNoImageName(filename: string, mediaType: string): void {
+  const [, extension] = /(\.(?:png|jpe?g|gif|webp))\s*$/i.exec(filename) ?? [];
+  if (extension === undefined) return;
+  const content = mediaType === UNKNOWN_TYPE ? "of no type that is known here" : mediaType;
+  const state = `its name says image (${extension}), its content is ${content}`;
+  throw new AppError("UNSUPPORTED_MEDIA_TYPE", `Cannot take the file: ${state}`);
 }
 
 /** Of what is none of the images that are processed. */

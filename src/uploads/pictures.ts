@@ -96,12 +96,12 @@ async function makePicture(
   if (outcome instanceof AppError) {
     throw new AppError(outcome.code, outcome.message, { ...outcome.details, path: [path] });
   }
-  if (outcome.mediaKind !== "IMAGE") throw notAnImage(path);
+  if (outcome.mediaKind !== "IMAGE") throw unusable("it is no JPEG, PNG, GIF or WebP image", path);
   await takePicture(app, userId, { fileId, inspection: outcome });
   const status = await processed(app, fileId);
   if (status === "READY") return fileId;
   app.background(discardFiles(app, [fileId]));
-  if (status === "FAILED") throw notAnImage(path);
+  if (status === "FAILED") throw unusable("the image is damaged", path);
   const state = "no image worker has time for it, try again";
   throw new AppError("UNAVAILABLE", `Cannot use the picture: ${state}`, { retryAfterMs: WAIT_MS_MAX });
 }
@@ -124,10 +124,8 @@ async function takePicture(
   if (taken === undefined) throw await explainUntaken(app, incoming);
 }
 
-function notAnImage(path: string): AppError {
-  return new AppError("UNSUPPORTED_MEDIA_TYPE", "Cannot use the file: it is no JPEG, PNG, GIF or WebP image", {
-    path: [path],
-  });
+function unusable(state: string, path: string): AppError {
+  return new AppError("UNSUPPORTED_MEDIA_TYPE", `Cannot use the file: ${state}`, { path: [path] });
 }
 
 /** The status of the file once it was processed, or after 15 s. */
