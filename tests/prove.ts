@@ -6,6 +6,7 @@ import { type Backend, NAIVE, PARLEY } from "./prove/backends.ts";
 import { CLIENT_ROWS } from "./prove/client_rows.ts";
 import { CONTROL_ROWS } from "./prove/control_rows.ts";
 import { CROWD_ROWS } from "./prove/crowd_rows.ts";
+import { IMAGE_ROWS } from "./prove/image_rows.ts";
 import { NODE_ROWS } from "./prove/node_rows.ts";
 import { POSTGRES_ROWS } from "./prove/postgres_rows.ts";
 import { PRESENCE_ROWS } from "./prove/presence_rows.ts";
@@ -35,6 +36,7 @@ const ROWS = [
   ...REMOVAL_ROWS,
   ...PRESENCE_ROWS,
   ...CROWD_ROWS,
+  ...IMAGE_ROWS,
 ];
 
 /** What runs now, and has to end with this process: Postgres would outlive it. */
