@@ -116,6 +116,16 @@ Deno.test("an image that ends too early is refused, wherever it is cut", async (
   }
 });
 
+Deno.test("a PNG whose pixels were damaged on the way is refused, whichever byte it was", async () => {
+  const sound = makePng(50, 50);
+  const pixels = String.fromCharCode(...sound).indexOf("IDAT") + 4;
+  for (const at of [pixels, pixels + 5, sound.length - 17]) {
+    const damaged = sound.map((byte, index) => index === at ? byte ^ 0x10 : byte);
+    await assert.rejects(inspect(damaged, "a.png", () => 7), { code: "UNSUPPORTED_MEDIA_TYPE", message: BROKEN });
+  }
+  assert.equal((await inspect(sound, "a.png", () => 7)).mediaKind, "IMAGE");
+});
+
 Deno.test("an image whose parts contradict each other is refused", async () => {
   const [jpeg, png] = [await makeManyScans(10), makePng(10, 10)];
   const patched = (bytes: Uint8Array, at: number, ...values: number[]) => {

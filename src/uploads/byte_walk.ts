@@ -1,5 +1,6 @@
 /** Reading a file of any size as its bytes come, in pieces of any size: a parser is a generator that stops where the bytes
  * end and goes on when there are more. Nothing is kept but what it asked for. */
+import { crc32 } from "node:zlib";
 
 /** Runs until it needs more bytes. */
 export type Walk<Result = void> = Generator<void, Result, void>;
@@ -42,6 +43,19 @@ export class Bytes {
       yield;
     }
     this.at += left;
+  }
+
+  /** CRC-32 of the next bytes, going on from that of bytes before. */
+  *checksum(length: number, before: number): Walk<number> {
+    let [sum, left] = [before, length];
+    while (left > 0) {
+      if (this.at >= this.piece.length) yield;
+      const part = this.piece.subarray(this.at, this.at + left);
+      sum = crc32(part, sum);
+      this.at += part.length;
+      left -= part.length;
+    }
+    return sum;
   }
 
   *#collect(length: number): Walk<DataView> {

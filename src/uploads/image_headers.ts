@@ -1,5 +1,6 @@
 /** What an image says of itself, read along its whole container and without decoding a pixel: a few bytes can ask a decoder for
  * gigabytes. What follows the end of an image is ignored: it is never served as it came. */
+import { crc32 } from "node:zlib";
 import { AppError } from "../errors.ts";
 import { type Bytes, readName, readUint24, type Walk } from "./byte_walk.ts";
 import { FRAME_PIXELS_MAX, IMAGE_PIXELS_MAX, IMAGE_SIDE_MAX, type ImageType } from "./image_protocol.ts";
@@ -63,6 +64,9 @@ function tooMuch(count: number, what: string, limit: number): AppError {
   return new AppError("INVALID_INPUT", `Cannot take the image: it has ${has} ${what}, the limit is ${most}`, { limit });
 }
 
+/** What the checksum of pixels begins with. */
+const PIXELS_SUM = crc32("IDAT");
+
 /** https://www.w3.org/TR/png-3/ */
 function* walkPng(bytes: Bytes): Walk {
   yield* bytes.skip(8);
@@ -91,10 +95,14 @@ function* walkPng(bytes: Bytes): Walk {
       requireFrames(area, ++frames);
       const size = { width: frame.getUint32(4), height: frame.getUint32(8) };
       requireInside(area, size, frame.getUint32(12), frame.getUint32(16));
+    } else if (name === "IDAT") {
+      const sum = yield* bytes.checksum(length, PIXELS_SUM);
+      requireSound((yield* bytes.take(4)).getUint32(0) === sum);
+      continue;
     } else {
       yield* bytes.skip(length);
     }
-    yield* bytes.skip(4); // its checksum
+    yield* bytes.skip(4); // its checksum, which decoders don't look at either
   }
 }
 
