@@ -217,12 +217,13 @@ Deno.test("transfers that are slow take no memory, and don't hold up one that is
   const outcomes = slow.map(({ stream }, index) => files.store(`${KEY}-${index}`, stream));
   await Promise.all(slow.map(({ taken }) => taken));
   const takenBytes = residentBytes() - beforeBytes;
-  assert.ok(takenBytes < 60 * MIB, `50 transfers with 5 MiB each take ${Math.round(takenBytes / MIB)} MiB`);
+  // Bounds between what it takes, with whatever is garbage just then, and what it would: 250 MiB, and 820 sent all at once.
+  assert.ok(takenBytes < 150 * MIB, `50 transfers with 5 MiB each take ${Math.round(takenBytes / MIB)} MiB`);
   await files.store(KEY, new Body(LARGE).stream);
   for (const body of slow) body.end();
   await Promise.all(outcomes);
   const peakBytes = residentBytes() - beforeBytes;
-  assert.ok(peakBytes < 200 * MIB, `sending them all at once took ${Math.round(peakBytes / MIB)} MiB`);
+  assert.ok(peakBytes < 600 * MIB, `sending them all at once took ${Math.round(peakBytes / MIB)} MiB`);
   await assertAllThere(files, slow.length);
 });
 
