@@ -1,5 +1,6 @@
 /** `deno task bench:uploads`: what photos cost one server with one image worker, and those who write meanwhile. The clients share
  * the machine: CPU times are the figures to compare. TEST_DATABASE_URL measures on Postgres. */
+import { pause } from "../src/platform/timers.ts";
 import type { Client } from "graphql-ws";
 import type { Person } from "./support/app.ts";
 import { createTestDatabase, TEST_DATABASE_URL } from "./support/databases.ts";
@@ -153,10 +154,6 @@ function percentiles(values: readonly number[]): string {
 function quantile(values: readonly number[], share: number): number {
   return values.toSorted((one, other) => one - other)[Math.min(values.length - 1, Math.floor(values.length * share))] ??
     NaN;
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
 function round(value: number): number {
